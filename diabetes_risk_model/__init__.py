@@ -1,0 +1,11 @@
+"""The worked example: a diabetes-risk model from raw survey rows to a verified prediction over HTTP.
+
+The subpackages are the steps of the flow, in order, and none reaches back:
+
+* `data` -- the survey: its columns, where it comes from, what a valid row is.
+* `training` -- profile, train, evaluate, reduce, export, and write the package's files.
+* `prediction` -- fetch, verify, load, predict: the model class that a service holds.
+* `service` -- serve over HTTP.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Signed model parameters: sign where you train, verify where you serve."""
