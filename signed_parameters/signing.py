@@ -1,0 +1,129 @@
+"""Signing: read a package, write the statement about it, sign that, and put the envelope beside the package."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from importlib.metadata import packages_distributions
+from importlib.metadata import version as _version
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from signed_parameters import pickles
+from signed_parameters.digests import DigestAlgorithm, digest_file
+from signed_parameters.envelope import Envelope
+from signed_parameters.errors import ConfigurationError, NotFound
+from signed_parameters.keys import SigningKey
+from signed_parameters.layout import check_layout
+from signed_parameters.package import list_files
+from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement, describe_problem
+
+
+def sign_package(
+    package: str | os.PathLike[str],
+    *,
+    key: SigningKey,
+    name: str,
+    version: str,
+    parameters_version: str,
+    serial: int,
+    expires_in: timedelta | None = None,
+    digest: str = DigestAlgorithm.BLAKE3,
+    libraries: Mapping[str, str] | None = None,
+) -> Path:
+    """Sign a package, and write its envelope beside it as `<package>.dsse.json`.
+
+    Args:
+        package: path of a package that `build_package` wrote.
+        key: signs it.
+        name: the model's qualified name.
+        version: version of the model's code.
+        parameters_version: version of these parameters.
+        serial: place in the model's line of packages; take a larger one for each new package.
+        expires_in: how long it may be loaded; None for ever.
+        digest: "blake3" or "sha256".
+        libraries: more libraries whose versions matter, by name. Those that the pickles import are found by themselves.
+
+    Returns:
+        Path of the envelope.
+
+    Raises:
+        NotFound: there is no such package.
+        ConfigurationError: a value is not usable.
+        MalformedPackage: it is no package of `build_package`.
+        UnsafePickle: a pickle in it asks for what is never allowed, or is not a plain pickle.
+    """
+    path = Path(package)
+    if digest not in tuple(DigestAlgorithm):
+        raise ConfigurationError(
+            "the digest algorithm is unknown", expected=" or ".join(DigestAlgorithm), found=repr(digest)
+        )
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFound(
+            f"package {path} cannot be read",
+            found=str(error.strerror),
+            remedy="Build it with `signed-parameters build`.",
+        ) from None
+    try:
+        files, globals_of = _read_files(descriptor, DigestAlgorithm(digest))
+        created = datetime.now(UTC).replace(microsecond=0)
+        statement = Statement(
+            name=name,
+            version=version,
+            parameters_version=parameters_version,
+            serial=serial,
+            created=created,
+            expires=None if expires_in is None else (created + expires_in).replace(microsecond=0),
+            package_size=os.fstat(descriptor).st_size,
+            package_digest=digest_file(descriptor, DigestAlgorithm(digest)),
+            files=files,
+            runtime=_runtime(globals_of) | dict(libraries or {}),
+            pickles=globals_of,
+        )
+    except ValidationError as error:
+        raise ConfigurationError("the package cannot be signed", found=describe_problem(error)) from None
+    finally:
+        os.close(descriptor)
+    envelope = Envelope(statement.to_payload(), ()).signed_by(key)
+    target = path.with_name(path.name + ENVELOPE_SUFFIX)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_bytes(envelope.to_bytes())
+    os.replace(temporary, target)
+    return target
+
+
+def _read_files(
+    descriptor: int, algorithm: DigestAlgorithm
+) -> tuple[tuple[SignedFile, ...], dict[str, tuple[str, ...]]]:
+    """Return the package's files with their digests, and for each pickle its globals."""
+    listed = list_files(descriptor)
+    entries = check_layout(descriptor, listed)
+    files = []
+    globals_of = {}
+    for name, entry in entries.items():
+        digest = digest_file(descriptor, algorithm, entry.data_offset, entry.size)
+        files.append(SignedFile(name=name, size=entry.size, digest=digest))
+        if name.endswith(pickles.SUFFIXES):
+            globals_of[name] = pickles.scan(os.pread(descriptor, entry.size, entry.data_offset), name)
+    return tuple(files), globals_of
+
+
+def _runtime(globals_of: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return the versions of Python and of the distributions that the globals come from."""
+    modules = {name.partition(":")[0].partition(".")[0] for names in globals_of.values() for name in names}
+    distributions = {
+        distribution
+        for module in modules - sys.stdlib_module_names
+        for distribution in _distributions().get(module, ())
+    }
+    return {"python": platform.python_version()} | {name: _version(name) for name in sorted(distributions)}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()

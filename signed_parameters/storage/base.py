@@ -1,0 +1,75 @@
+"""The interface of a storage: a folder of objects, wherever it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from signed_parameters.errors import TooLarge
+
+
+@dataclass(frozen=True)
+class Download:
+    """An object that is being read.
+
+    Attributes:
+        size: what the storage says its size is, in bytes; None where it does not say.
+        chunks: its bytes, in order. Iterating raises `Unavailable` where the storage breaks off.
+    """
+
+    size: int | None
+    chunks: Iterator[bytes]
+
+
+class Storage(ABC):
+    """A folder of objects. Every method raises the `StorageError` that fits what went wrong."""
+
+    @abstractmethod
+    def address(self, name: str) -> str:
+        """Return an object's address, for messages."""
+
+    @abstractmethod
+    def stream(self, name: str) -> AbstractContextManager[Download]:
+        """Open an object for reading; its bytes come in chunks, never as a whole."""
+
+    @abstractmethod
+    def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
+        """Store a file under a name, whole or not at all.
+
+        Raises:
+            ConfigurationError: there is an object of that name, and `overwrite` is not set.
+        """
+
+    def open_in_place(self, name: str) -> int | None:
+        """Return a descriptor of the object where it is a file of this machine, which need not be copied; else None."""
+        return None
+
+    def read(self, name: str, maximum: int) -> bytes:
+        """Return a small object.
+
+        Args:
+            name: of the object.
+            maximum: its largest allowed size, in bytes. No more than a chunk above that is ever held.
+
+        Raises:
+            TooLarge: it is larger.
+        """
+        with self.stream(name) as download:
+            if download.size is not None and download.size > maximum:
+                raise self.too_large(name, maximum, f"{download.size} bytes")
+            data = bytearray()
+            for chunk in download.chunks:
+                data += chunk
+                if len(data) > maximum:
+                    raise self.too_large(name, maximum, "more than that")
+        return bytes(data)
+
+    def too_large(self, name: str, maximum: int, found: str) -> TooLarge:
+        """Return the error for an object above its limit."""
+        return TooLarge(
+            f"{self.address(name)} is too large",
+            expected=f"at most {maximum} bytes",
+            found=found,
+            remedy="It is not what its name says, or raise the policy's limits.",
+        )

@@ -1,0 +1,89 @@
+"""Storage in a folder of this machine, or of a volume mounted on it."""
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
+from signed_parameters.limits import CHUNK_BYTES
+from signed_parameters.storage.base import Download, Storage
+
+
+class FileStorage(Storage):
+    """A folder of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def address(self, name: str) -> str:
+        """Return the file's path."""
+        return str(self._folder / name)
+
+    def open_in_place(self, name: str) -> int:
+        """Return a descriptor of the file, open for reading. Only regular files are opened: a pipe would never end."""
+        with self._errors(name):
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return descriptor
+            os.close(descriptor)
+        raise StorageError(f"{self.address(name)} cannot be read", expected="a regular file")
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[Download]:
+        """Open the file for reading."""
+        with os.fdopen(self.open_in_place(name), "rb") as file:
+            yield Download(os.fstat(file.fileno()).st_size, self._chunks(name, file))
+
+    def _chunks(self, name: str, file: BinaryIO) -> Iterator[bytes]:
+        with self._errors(name):
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
+        """Copy a file into the folder, by way of a temporary one beside it."""
+        target = self._folder / name
+        with self._errors(name):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            try:
+                with os.fdopen(handle, "wb") as copy, source.open("rb") as original:
+                    shutil.copyfileobj(original, copy, CHUNK_BYTES)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+                os.chmod(temporary, 0o644)
+                if overwrite:
+                    os.replace(temporary, target)
+                else:
+                    os.link(temporary, target)
+            except FileExistsError:
+                raise already_there(self.address(name)) from None
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary)
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise NotFound(f"{self.address(name)} does not exist", remedy="Check the path.") from None
+        except PermissionError:
+            raise AccessDenied(
+                f"{self.address(name)} is not accessible", remedy="Check the file's owner and mode."
+            ) from None
+        except OSError as error:
+            raise Unavailable(f"{self.address(name)} cannot be read or written", found=str(error.strerror)) from None
+
+
+def already_there(address: str) -> ConfigurationError:
+    """Return the error for an object that would be overwritten."""
+    return ConfigurationError(
+        f"{address} exists already",
+        expected="a new name for new parameters, as a running service may be reading this one",
+        remedy="Choose a new parameters version, or overwrite on purpose.",
+    )

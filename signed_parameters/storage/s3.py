@@ -1,0 +1,180 @@
+"""Storage in a bucket of an S3 server (MinIO, AWS, or any other), through the `minio` client."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+from minio import Minio
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
+from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
+from signed_parameters.storage.base import Download, Storage
+from signed_parameters.storage.file import already_there
+
+_DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
+_DEFAULT_REGION = "us-east-1"
+_RETRIES = 2
+_RETRY_BACKOFF_SECONDS = 0.2
+_RETRY_STATUSES = (429, 500, 502, 503, 504)
+_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
+_ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "ResourceNotFound"})
+_DENIED = frozenset({"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken"})
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """How to reach an S3 server.
+
+    Attributes:
+        endpoint: its URL, `http://` or `https://`; a bare `host:port` is taken as https.
+        access_key: None, together with the secret key, for anonymous access.
+        secret_key: its secret.
+        region: name of the region. It is never asked of the server.
+    """
+
+    endpoint: str = _DEFAULT_ENDPOINT
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+    region: str = _DEFAULT_REGION
+
+    @classmethod
+    def from_environment(cls) -> "S3Settings":
+        """Read AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION."""
+        return cls(
+            os.environ.get("AWS_ENDPOINT_URL") or _DEFAULT_ENDPOINT,
+            os.environ.get("AWS_ACCESS_KEY_ID") or None,
+            os.environ.get("AWS_SECRET_ACCESS_KEY") or None,
+            os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION,
+        )
+
+    def client(self, limits: Limits = DEFAULT_LIMITS) -> Minio:
+        """Return a client with bounded waits.
+
+        Raises:
+            ConfigurationError: the endpoint is no URL of a server, or one of the two keys is missing.
+        """
+        endpoint = self.endpoint if "://" in self.endpoint else f"https://{self.endpoint}"
+        url = urlsplit(endpoint)
+        if url.scheme not in ("http", "https") or not url.netloc or url.path.strip("/") or "@" in url.netloc:
+            raise ConfigurationError(
+                "the S3 endpoint is not usable", expected="http://HOST:PORT or https://HOST", found=repr(self.endpoint)
+            )
+        if bool(self.access_key) != bool(self.secret_key):
+            raise ConfigurationError(
+                "the S3 credentials are incomplete", expected="both an access key and a secret key, or neither"
+            )
+        pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=os.environ.get("AWS_CA_BUNDLE") or certifi.where(),
+            retries=urllib3.Retry(
+                total=_RETRIES, backoff_factor=_RETRY_BACKOFF_SECONDS, status_forcelist=_RETRY_STATUSES, redirect=0
+            ),
+        )
+        return Minio(
+            url.netloc,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+            secure=url.scheme == "https",
+            region=self.region,
+            http_client=pool,
+        )
+
+
+class S3Storage(Storage):
+    """A bucket, or a folder in one."""
+
+    def __init__(
+        self, bucket: str, folder: str = "", settings: S3Settings | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self._bucket = bucket
+        self._folder = f"{folder.strip('/')}/" if folder.strip("/") else ""
+        self._settings = settings or S3Settings.from_environment()
+        self._client = self._settings.client(limits)
+
+    def address(self, name: str) -> str:
+        """Return the object's address, as `s3://BUCKET/KEY`."""
+        return f"s3://{self._bucket}/{self._folder}{name}"
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[Download]:
+        """Open the object for reading."""
+        with self._errors(name):
+            response = self._client.get_object(self._bucket, self._folder + name)
+        try:
+            length = response.headers.get("content-length", "")
+            yield Download(int(length) if length.isdigit() else None, self._chunks(name, response))
+        finally:
+            response.close()
+
+    def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        with self._errors(name):
+            yield from response.stream(CHUNK_BYTES)
+
+    def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
+        """Upload a file."""
+        if not overwrite and self._exists(name):
+            raise already_there(self.address(name))
+        with self._errors(name):
+            self._client.fput_object(self._bucket, self._folder + name, str(source))
+
+    def _exists(self, name: str) -> bool:
+        try:
+            with self._errors(name):
+                self._client.stat_object(self._bucket, self._folder + name)
+        except NotFound:
+            return False
+        return True
+
+    @contextmanager
+    def _errors(self, name: str) -> Iterator[None]:
+        address, server = self.address(name), self._settings.endpoint
+        try:
+            yield
+        except (S3Error, InvalidResponseError, ServerError) as error:
+            code, status = _code_and_status(error)
+            found = f"{code} (HTTP {status})" if code else f"HTTP {status}"
+            if code in _ABSENT or status == 404:
+                problem = f"the bucket of {address}" if code == "NoSuchBucket" else address
+                raise NotFound(
+                    f"{problem} does not exist at {server}", found=found, remedy="Check the bucket and the name."
+                ) from None
+            if code in _DENIED or status in (401, 403):
+                raise AccessDenied(
+                    f"{server} refuses access to {address}",
+                    found=found,
+                    remedy="Check the access key, the secret key, and the bucket's permissions.",
+                ) from None
+            kind = Unavailable if status >= 500 or status == 429 else StorageError
+            raise kind(f"{server} failed at {address}", found=found) from None
+        except (urllib3.exceptions.HTTPError, MinioException, OSError) as error:
+            raise Unavailable(
+                f"{server} does not answer, or broke off, at {address}",
+                found=_reason(error),
+                remedy="Check that the server runs and that its address is right, then try again.",
+            ) from None
+        except ValueError as error:
+            raise ConfigurationError(f"{address} is not usable", found=str(error)) from None
+
+
+def _code_and_status(error: S3Error | InvalidResponseError | ServerError) -> tuple[str, int]:
+    if isinstance(error, S3Error):
+        return error.code or "", error.response.status
+    if isinstance(error, ServerError):
+        return "", error.status_code
+    # Servers that send their errors as text/xml end here: the client reads application/xml only.
+    match = _ERROR_CODE.search(error._body or "")
+    return match.group(1) if match else "", error._code
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+        return type(error.reason).__name__
+    return type(error).__name__

@@ -1,0 +1,137 @@
+"""Verification, in the process that will load the model, in five steps.
+
+1. Read the envelope, and find a signature by a trusted, unrevoked key.          `checks.check_signatures`
+2. Check the statement against the trust policy.                                 `checks.check_statement`
+3. Read the package, hashing it, and compare with the signed size and digest.    `_open_verified`
+4. Compare the archive with what the signed list of files says it must be.       `layout.check_layout`
+5. Hand out files, whose digest is checked on the very bytes that are returned.  `verified.VerifiedPackage`
+
+Nothing of a package is interpreted before step 4, and nothing unpickled before step 5.
+"""
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from signed_parameters.checks import TAMPERED, check_signatures, check_statement
+from signed_parameters.digests import Digest, digest_file, new_hasher
+from signed_parameters.envelope import Envelope
+from signed_parameters.errors import DigestMismatch, NotFound, StorageError
+from signed_parameters.layout import check_layout
+from signed_parameters.policy import TrustPolicy
+from signed_parameters.statement import ENVELOPE_SUFFIX, Statement
+from signed_parameters.storage import Storage, locate
+from signed_parameters.verified import VerifiedPackage, check_digest
+
+
+def verify_package(
+    uri: str | os.PathLike[str],
+    policy: TrustPolicy,
+    *,
+    storage: Storage | None = None,
+    now: datetime | None = None,
+) -> VerifiedPackage:
+    """Verify a package and return it, ready to be read.
+
+    Args:
+        uri: address of the package: `s3://BUCKET/NAME`, `file:///PATH`, or a path. Its envelope is beside it. With
+            `storage`, the package's name there.
+        policy: what is demanded.
+        storage: where to read; by default `uri` says, and the AWS_... environment variables how to reach S3.
+        now: the time to judge expiry by; by default the clock.
+
+    Returns:
+        The package. Close it, or use it in a `with` block.
+
+    Raises:
+        VerificationError: the package is refused.
+        StorageError: it could not be read, or there is no envelope.
+        ConfigurationError: the address is not usable.
+    """
+    name = os.fspath(uri)
+    if storage is None:
+        storage, name = locate(name, limits=policy.limits)
+    envelope = read_envelope(storage, name, policy.limits.envelope_bytes)
+    key_id = check_signatures(envelope, policy)
+    statement = Statement.from_payload(envelope.payload)
+    check_statement(statement, policy, now or datetime.now(UTC))
+    descriptor = _open_verified(storage, name, statement)
+    try:
+        entries = check_layout(descriptor, [(file.name, file.size) for file in statement.files])
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return VerifiedPackage(statement, key_id, descriptor, entries)
+
+
+def read_envelope(storage: Storage, name: str, maximum: int) -> Envelope:
+    """Read the envelope of a package, of at most `maximum` bytes.
+
+    Raises:
+        NotFound: there is none.
+        TooLarge: it is larger than an envelope can be.
+        MalformedPackage: it is no envelope.
+    """
+    try:
+        data = storage.read(name + ENVELOPE_SUFFIX, maximum)
+    except NotFound as error:
+        raise NotFound(
+            f"there is no envelope {storage.address(name + ENVELOPE_SUFFIX)}",
+            found=error.found,
+            remedy="Check the address; a package that was never signed cannot be loaded.",
+        ) from None
+    return Envelope.from_bytes(data)
+
+
+def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
+    """Step 3: return a descriptor of the package after comparing its size and digest with the signed ones.
+
+    A file of this machine is hashed where it is. Anything else is hashed while it comes in, into a temporary file that
+    has no name. Not one byte over the signed size is stored.
+    """
+    address, size, algorithm = storage.address(name), statement.package_size, statement.package_digest.algorithm
+    descriptor = storage.open_in_place(name)
+    if descriptor is not None:
+        try:
+            _check_size(address, size, os.fstat(descriptor).st_size)
+            check_digest(address, statement.package_digest, digest_file(descriptor, algorithm))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+    hasher, received = new_hasher(algorithm), 0
+    with tempfile.TemporaryFile() as copy, storage.stream(name) as download:
+        if download.size is not None:
+            _check_size(address, size, download.size)
+        for chunk in download.chunks:
+            received += len(chunk)
+            if received > size:
+                break
+            hasher.update(chunk)
+            _store(copy, chunk)
+        _check_size(address, size, received)
+        check_digest(address, statement.package_digest, Digest(algorithm, hasher.hexdigest()))
+        return os.dup(copy.fileno())
+
+
+def _store(copy: BinaryIO, chunk: bytes) -> None:
+    try:
+        copy.write(chunk)
+        copy.flush()
+    except OSError as error:
+        raise StorageError(
+            f"the package cannot be kept in {tempfile.gettempdir()}",
+            found=str(error.strerror),
+            remedy="Make room there, or set TMPDIR to a folder that has some.",
+        ) from None
+
+
+def _check_size(address: str, expected: int, found: int) -> None:
+    if found != expected:
+        raise DigestMismatch(
+            f"{address} is not the package that was signed",
+            expected=f"{expected} bytes",
+            found=f"{found} bytes" if found < expected else f"{found} bytes or more",
+            remedy=TAMPERED,
+        )

@@ -1,0 +1,111 @@
+"""A verified package: its statement, and its files, each checked again on the bytes that are handed out."""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from signed_parameters import pickles
+from signed_parameters.checks import TAMPERED
+from signed_parameters.digests import Digest, digest_bytes
+from signed_parameters.errors import ConfigurationError, DigestMismatch, UnsafePickle
+from signed_parameters.layout import Entry
+from signed_parameters.statement import SignedFile, Statement
+
+
+class VerifiedPackage:
+    """What `verify_package` returns. Close it, or use it in a `with` block.
+
+    Attributes:
+        statement: what the signer said.
+        key_id: id of the key whose signature was found to hold.
+    """
+
+    def __init__(self, statement: Statement, key_id: str, descriptor: int, entries: Mapping[str, Entry]) -> None:
+        self.statement = statement
+        self.key_id = key_id
+        self._descriptor: int | None = descriptor
+        self._entries = entries
+        self._files = {file.name: file for file in statement.files}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files in the package."""
+        return tuple(self._files)
+
+    def read(self, name: str) -> bytes:
+        """Return a file of the package.
+
+        The signed digest is checked on the bytes that are returned, so nothing can change in between.
+
+        Raises:
+            ConfigurationError: there is no such file in it, or the package is closed.
+            DigestMismatch: the file was changed since the package was verified.
+        """
+        file = self._find(name)
+        if self._descriptor is None:
+            raise ConfigurationError("the package is closed", remedy="Read its files before closing it.")
+        data = _read_at(self._descriptor, file.size, self._entries[name].data_offset)
+        check_digest(f"{name} in the package", file.digest, digest_bytes(data, file.digest.algorithm))
+        return data
+
+    def load_pickle(self, name: str) -> Any:
+        """Return the object that a pickle of the package holds.
+
+        Raises:
+            UnsafePickle: it has no signed list of globals, asks for one that is not on it, or cannot be loaded here.
+            ConfigurationError, DigestMismatch: as `read`.
+        """
+        self._find(name)
+        allowed = self.statement.pickles.get(name)
+        if allowed is None:
+            raise UnsafePickle(
+                f"{name} has no signed list of globals",
+                expected=f"one of {', '.join(self.statement.pickles) or 'no pickles: this package has none'}",
+                remedy=f"Pickles are files that end in {' or '.join(pickles.SUFFIXES)} when the package is signed.",
+            )
+        return pickles.load(self.read(name), allowed, name)
+
+    def close(self) -> None:
+        """Let go of the package's file. It can be called more than once."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _find(self, name: str) -> SignedFile:
+        try:
+            return self._files[name]
+        except KeyError:
+            raise ConfigurationError(
+                f"the package has no file {name!r}", expected=f"one of {', '.join(self.names)}"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            self.close()
+
+
+def _read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Read `size` bytes; fewer where the file ends, and in several turns where one cannot give them all."""
+    parts = []
+    while size > 0 and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def check_digest(what: str, expected: Digest, found: Digest) -> None:
+    """Raise DigestMismatch where the digests differ."""
+    if not found.equals(expected):
+        raise DigestMismatch(
+            f"{what} is not what was signed", expected=str(expected), found=str(found), remedy=TAMPERED
+        )
