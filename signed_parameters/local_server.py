@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 5.0
+_PAUSE_SECONDS = 0.02
 _LOG_LINES = 20
 
 
@@ -147,7 +148,8 @@ class LocalS3Server:
         except OSError as error:
             message = f"Expected a folder, or a place to make one, at {self.folder}; found: {error.strerror}."
             raise LocalServerError(f"{message} Choose another folder.") from error
-        command = [binary, "serve", "s3", "--addr", f"127.0.0.1:{self._port}", "--dir-cache-time", "0", self.folder]
+        address = f"127.0.0.1:{self._port}"
+        command = [str(binary), "serve", "s3", "--addr", address, "--dir-cache-time", "0", str(self.folder)]
         # The secret goes by the environment, because any user of the machine can read a command line.
         environment = {
             "RCLONE_CONFIG": os.devnull,
@@ -173,11 +175,12 @@ class LocalS3Server:
             try:
                 opener.open(self.url, timeout=_ANSWER_SECONDS).close()
             except urllib.error.HTTPError as refusal:
-                with refusal:
-                    if refusal.code == 403:  # an unsigned request is refused: the credentials are in force
-                        return
+                refusal.close()
+                if 400 <= refusal.code < 500:  # an unsigned request is refused: the credentials are in force
+                    return
+                time.sleep(_PAUSE_SECONDS)
             except OSError:
-                time.sleep(0.02)
+                time.sleep(_PAUSE_SECONDS)
             else:
                 raise LocalServerError("The local S3 server answers without credentials, and so was stopped.")
         raise LocalServerError(self._failure("does not answer"))

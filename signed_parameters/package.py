@@ -1,17 +1,16 @@
 """Building a package: the files of a model in one zip, the same bytes for the same content."""
 
 import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from pydantic import TypeAdapter, ValidationError
 
 from signed_parameters.errors import ConfigurationError, MalformedPackage
+from signed_parameters.files import replacement
 from signed_parameters.layout import BUILD_REMEDY, Entry, closing_bytes
 from signed_parameters.limits import CHUNK_BYTES
 from signed_parameters.statement import MAXIMUM_FILES, EntryName, describe_problem
@@ -35,23 +34,13 @@ def build_package(path: str | os.PathLike[str], files: Mapping[str, str | os.Pat
     target = Path(path)
     _check_names(list(files))
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(handle, "wb") as archive:
-                entries: list[Entry] = []
-                for name in sorted(files):
-                    offset = entries[-1].end if entries else 0
-                    with open(files[name], "rb") as content:
-                        entries.append(_append(archive, name, offset, content))
-                archive.write(closing_bytes(entries))
-                archive.flush()
-                os.fsync(archive.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        with replacement(target) as archive:
+            entries: list[Entry] = []
+            for name in sorted(files):
+                offset = entries[-1].end if entries else 0
+                with open(files[name], "rb") as content:
+                    entries.append(_append(archive, name, offset, content))
+            archive.write(closing_bytes(entries))
     except OSError as error:
         raise ConfigurationError(
             f"package {target} cannot be built",

@@ -16,6 +16,7 @@ from signed_parameters import pickles
 from signed_parameters.digests import DigestAlgorithm, digest_file
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, NotFound
+from signed_parameters.files import replacement
 from signed_parameters.keys import SigningKey
 from signed_parameters.layout import check_layout
 from signed_parameters.package import list_files
@@ -91,9 +92,11 @@ def sign_package(
         os.close(descriptor)
     envelope = Envelope(statement.to_payload(), ()).signed_by(key)
     target = path.with_name(path.name + ENVELOPE_SUFFIX)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_bytes(envelope.to_bytes())
-    os.replace(temporary, target)
+    try:
+        with replacement(target) as file:
+            file.write(envelope.to_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"envelope {target} cannot be written", found=str(error.strerror)) from None
     return target
 
 

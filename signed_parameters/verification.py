@@ -62,7 +62,7 @@ def verify_package(
     except BaseException:
         os.close(descriptor)
         raise
-    return VerifiedPackage(statement, key_id, descriptor, entries)
+    return VerifiedPackage(envelope, statement, key_id, descriptor, entries)
 
 
 def read_envelope(storage: Storage, name: str, maximum: int) -> Envelope:

@@ -2,26 +2,34 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from signed_parameters import pickles
 from signed_parameters.checks import TAMPERED
-from signed_parameters.digests import Digest, digest_bytes
+from signed_parameters.digests import Digest, digest_bytes, new_hasher
+from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, UnsafePickle
+from signed_parameters.files import replacement
 from signed_parameters.layout import Entry
-from signed_parameters.statement import SignedFile, Statement
+from signed_parameters.limits import CHUNK_BYTES
+from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement
 
 
 class VerifiedPackage:
     """What `verify_package` returns. Close it, or use it in a `with` block.
 
     Attributes:
+        envelope: what carries the statement and its signatures.
         statement: what the signer said.
         key_id: id of the key whose signature was found to hold.
     """
 
-    def __init__(self, statement: Statement, key_id: str, descriptor: int, entries: Mapping[str, Entry]) -> None:
+    def __init__(
+        self, envelope: Envelope, statement: Statement, key_id: str, descriptor: int, entries: Mapping[str, Entry]
+    ) -> None:
+        self.envelope = envelope
         self.statement = statement
         self.key_id = key_id
         self._descriptor: int | None = descriptor
@@ -43,9 +51,7 @@ class VerifiedPackage:
             DigestMismatch: the file was changed since the package was verified.
         """
         file = self._find(name)
-        if self._descriptor is None:
-            raise ConfigurationError("the package is closed", remedy="Read its files before closing it.")
-        data = _read_at(self._descriptor, file.size, self._entries[name].data_offset)
+        data = _read_at(self._open(), file.size, self._entries[name].data_offset)
         check_digest(f"{name} in the package", file.digest, digest_bytes(data, file.digest.algorithm))
         return data
 
@@ -66,11 +72,42 @@ class VerifiedPackage:
             )
         return pickles.load(self.read(name), allowed, name)
 
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the package and its envelope to a new place, each whole or not at all; return the package's path.
+
+        The signed digest is checked again on the bytes that are written, and the envelope is written last.
+
+        Raises:
+            ConfigurationError: the package is closed, or the place is not writable.
+            DigestMismatch: the package was changed since it was verified.
+        """
+        target, expected = Path(path), self.statement.package_digest
+        hasher = new_hasher(expected.algorithm)
+        source = self._open()
+        try:
+            with replacement(target) as copy:
+                offset = 0
+                while chunk := os.pread(source, CHUNK_BYTES, offset):
+                    hasher.update(chunk)
+                    copy.write(chunk)
+                    offset += len(chunk)
+                check_digest("the package", expected, Digest(expected.algorithm, hasher.hexdigest()))
+            with replacement(target.with_name(target.name + ENVELOPE_SUFFIX)) as copy:
+                copy.write(self.envelope.to_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"{target} cannot be written", found=str(error.strerror)) from None
+        return target
+
     def close(self) -> None:
         """Let go of the package's file. It can be called more than once."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            raise ConfigurationError("the package is closed", remedy="Read its files before closing it.")
+        return self._descriptor
 
     def _find(self, name: str) -> SignedFile:
         try:

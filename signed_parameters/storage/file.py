@@ -3,13 +3,13 @@
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
+from signed_parameters.files import replacement
 from signed_parameters.limits import CHUNK_BYTES
 from signed_parameters.storage.base import Download, Storage
 
@@ -49,22 +49,11 @@ class FileStorage(Storage):
         target = self._folder / name
         with self._errors(name):
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
             try:
-                with os.fdopen(handle, "wb") as copy, source.open("rb") as original:
+                with replacement(target, overwrite=overwrite) as copy, source.open("rb") as original:
                     shutil.copyfileobj(original, copy, CHUNK_BYTES)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-                os.chmod(temporary, 0o644)
-                if overwrite:
-                    os.replace(temporary, target)
-                else:
-                    os.link(temporary, target)
             except FileExistsError:
                 raise already_there(self.address(name)) from None
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary)
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:

@@ -1,0 +1,8 @@
+"""Prediction: what a service holds, from the address of a package to an answer.
+
+* `settings` -- the model's configuration, checked and with its environment variables filled in.
+* `parameters` -- fetch and verify the package.
+* `engines` -- load the parameters and compute probabilities, from ONNX or from the pickle.
+* `schemas` -- what goes in and what comes out.
+* `model` -- `DiabetesRiskModel`, which puts these together for `rest_model_service`.
+"""

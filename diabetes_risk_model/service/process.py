@@ -1,0 +1,224 @@
+"""Run the service in a process of its own and watch it: for the demonstration, notebooks, tests and benchmarks.
+
+Only the standard library is used, so that watching a service costs none of the service's own imports.
+"""
+
+import http.client
+import os
+import secrets
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from signed_parameters.child_process import ChildProcess
+
+_ATTEMPTS = 3
+_POLL_SECONDS = 0.02
+_ANSWER_SECONDS = 2.0
+_BYTES_PER_MEGABYTE = 1_000_000
+_LOG_LINES = 30
+_MARK = "X-Service-Process"
+
+
+class ServiceError(RuntimeError):
+    """The service did not become ready, or is not running."""
+
+
+class ServiceProcess:
+    """A service that `uvicorn` runs in one process, from a configuration file, on 127.0.0.1.
+
+    As a context manager it starts at entry and is stopped at exit. It ends with this process, on Linux even after
+    a SIGKILL.
+
+    Attributes:
+        ready_seconds: time from the start of the process to the first good answer, in seconds; 0.0 before that.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        config: Path,
+        environment: Mapping[str, str] | None = None,
+        port: int | None = None,
+        *,
+        wait_ready: bool = True,
+        seconds: float = 60.0,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        """Describe the service; `start` runs it.
+
+        Args:
+            app: the ASGI application, as "rest_model_service.main:app".
+            config: the service's configuration file, handed over as REST_CONFIG.
+            environment: variables that are added to those of this process.
+            port: TCP port; a free one if None.
+            wait_ready: wait until /api/health/ready answers 200. If False, until /api/health answers at all: for a
+                service that is expected to refuse its model.
+            seconds: how long to wait for that.
+            arguments: more arguments for uvicorn, as ["--no-access-log"].
+        """
+        self.ready_seconds = 0.0
+        self._app = app
+        self._config = config.absolute()
+        self._environment = {**os.environ, **(environment or {}), "REST_CONFIG": str(self._config)}
+        self._fixed_port = port
+        self._port = 0
+        self._mark = secrets.token_hex(8)
+        self._wait_ready = wait_ready
+        self._seconds = seconds
+        self._arguments = list(arguments)
+        self._child: ChildProcess | None = None
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    @property
+    def url(self) -> str:
+        """Address without a slash at its end, as "http://127.0.0.1:8000"."""
+        self._started()
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the service."""
+        return self._started().pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the service's process is alive."""
+        return self._child is not None and self._child.running
+
+    def log(self, lines: int | None = None) -> str:
+        """Return the last lines of what the service wrote (at most 1,000; all of these if `lines` is None)."""
+        return self._started().log(lines)
+
+    def status(self, path: str) -> int | None:
+        """Return the HTTP status of a GET of a path, as "/api/health"; None where this service does not answer."""
+        try:
+            with self._opener.open(self.url + path, timeout=_ANSWER_SECONDS) as response:
+                status, headers = int(response.status), response.headers
+        except urllib.error.HTTPError as error:
+            with error:
+                status, headers = error.code, error.headers
+        except (OSError, http.client.HTTPException):
+            return None
+        # Until this service has opened its port, another program may answer there.
+        return status if headers[_MARK] == self._mark else None
+
+    def resident_megabytes(self) -> float:
+        """Return the resident memory of the service and its child processes, in megabytes (10^6 bytes). Linux only."""
+        if not self.running:
+            raise ServiceError("The service is not running, so its memory cannot be measured. Start it first.")
+        return sum(map(_resident_bytes, _with_descendants(self.pid))) / _BYTES_PER_MEGABYTE
+
+    def start(self) -> Self:
+        """Start the service and wait for it.
+
+        Raises:
+            ServiceError: the configuration file is missing, the process ended, the service refused its model, or
+                it was not ready in time. The message holds the last lines of the log.
+        """
+        if self.running:
+            return self
+        if not self._config.is_file():
+            message = f"Expected the service's configuration file at {self._config}; found none."
+            raise ServiceError(f"{message} Check the path.")
+        try:
+            self._run()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop the service and wait for its end: SIGTERM, then SIGKILL. May be called again. The log stays readable."""
+        if self._child is not None:
+            self._child.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._port = self._fixed_port or _free_port()
+            command = [sys.executable, "-m", "uvicorn", self._app, "--host", "127.0.0.1", "--port", str(self._port)]
+            mark = ["--header", f"{_MARK}:{self._mark}"]
+            self._child = ChildProcess([*command, *mark, *self._arguments], self._environment)
+            started = time.perf_counter()
+            self._child.start()
+            try:
+                self._wait()
+            except ServiceError:
+                lost_the_port = not self._child.running and "address already in use" in self._child.log()
+                if attempt == _ATTEMPTS or self._fixed_port is not None or not lost_the_port:
+                    raise
+            else:
+                self.ready_seconds = time.perf_counter() - started
+                return
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + self._seconds
+        while self._started().running:
+            health = None
+            ready = self.status("/api/health/ready") if self._wait_ready else None
+            if ready != 200:
+                health = self.status("/api/health")
+            if ready == 200 or (health is not None and not self._wait_ready):
+                return
+            if health == 503:
+                raise self._failure("runs, but refused to load its model")
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready in {self._seconds:g} seconds")
+            time.sleep(_POLL_SECONDS)
+        raise self._failure(f"ended with status {self._started().exit_code} before it was ready")
+
+    def _failure(self, what: str) -> ServiceError:
+        if self._child is not None and not self._child.running:
+            self._child.stop()  # its output is complete after this
+        log = self.log(_LOG_LINES) or "(nothing)"
+        return ServiceError(f"The service {self._app} with {self._config.name} {what}. Its log ends with:\n{log}")
+
+    def _started(self) -> ChildProcess:
+        if self._child is None:
+            raise ServiceError("The service was not started. Call start(), or use it in a `with` block.")
+        return self._child
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    kibibytes = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")]
+    return sum(kibibytes) * 1024
+
+
+def _with_descendants(pid: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The program's name stands in brackets and may hold blanks and brackets itself.
+            after_name = entry.read_text(errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(int(after_name[1]), []).append(int(entry.parent.name))
+    family = [pid]
+    for member in family:
+        family.extend(children.get(member, []))
+    return family

@@ -1,0 +1,36 @@
+"""Writing files whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replacement(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+    """Write a file beside its place, and put it there when the block ends well; after an error nothing is left.
+
+    Args:
+        target: the file's place. Its folder must exist.
+        overwrite: whether it may replace a file that is there.
+
+    Raises:
+        FileExistsError: there is a file, and `overwrite` is not set.
+        OSError: it cannot be written.
+    """
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        if overwrite:
+            os.replace(temporary, target)
+        else:
+            os.link(temporary, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
