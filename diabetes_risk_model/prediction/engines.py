@@ -4,7 +4,7 @@ Both take rows in the order of the training columns, with NaN for what is to be 
 diabetes. They are built from a verified package only, never from a path.
 """
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class OnnxEngine:
         """Return the probabilities, shape (n,), for rows of shape (n, 4)."""
         return self._run(rows.astype(self._type))[:, 1].astype(np.float64)
 
-    def _run(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _run(self, rows: NDArray[Any]) -> NDArray[Any]:
         (probabilities,) = self._session.run(["probabilities"], {self._input: rows})
         return probabilities  # type: ignore[no-any-return]
 
@@ -62,7 +62,7 @@ class PickleEngine:
         except ImportError:
             raise ConfigurationError(
                 'engine "pickle" needs scikit-learn, which is not installed',
-                remedy='Set engine to "onnx", or install scikit-learn in the version that the package\'s runtime names.',
+                remedy='Set engine to "onnx", or install scikit-learn in the version that the statement names.',
             ) from None
         self._pipeline = package.load_pickle("model.pkl")
 
