@@ -1,4 +1,78 @@
+# Every target sets up .venv by itself, from the lock file, with uv or else with Python 3.11 and pip.
 PYTHON := .venv/bin/python
-lock:
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-header --all-extras pyproject.toml -o requirements.txt
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-header --extra service -c requirements.txt pyproject.toml -o service_requirements.txt
+READY := .venv/installed
+export PYTHONUNBUFFERED := 1
+export MPLBACKEND := Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-full serve notebooks bench contract lint format lock check-lock image clean
+
+help: ## Show this help.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements.txt pyproject.toml
+	@echo "Setting up .venv from requirements.txt: a few minutes, once."
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python 3.11 .venv && \
+		uv pip install --quiet --python $(PYTHON) --require-hashes -r requirements.txt && \
+		uv pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable . ; \
+	elif command -v python3.11 >/dev/null 2>&1; then \
+		python3.11 -m venv .venv && \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt && \
+		$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ; \
+	else \
+		echo "Expected uv or python3.11 on the PATH, found neither. Install one of them."; exit 2; \
+	fi
+	@touch $@
+
+demo: $(READY) ## The whole way in small: train, sign, store, serve, predict; then an attack that is refused.
+	@.venv/bin/diabetes-risk-model demo
+
+serve: $(READY) ## The demo's service, left running until Ctrl-C.
+	@.venv/bin/diabetes-risk-model demo --keep-serving
+
+test: $(READY) ## All tests but the full training.
+	$(PYTHON) -m pytest -m "not full"
+
+test-full: $(READY) ## The full training on the real survey (DIABETES_DATA), minutes.
+	$(PYTHON) -m pytest -m full
+
+bench: $(READY) ## Time the service and the verification against their baselines, in one run.
+	$(PYTHON) -m benchmarks.verification
+	$(PYTHON) -m benchmarks.serving
+
+contract: $(READY) ## Write service_contract.yaml.
+	$(PYTHON) -m diabetes_risk_model.service.contract
+
+lint: $(READY) ## Style, types, and the contract's drift.
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PYTHON) -m diabetes_risk_model.service.contract --check
+
+format: $(READY) ## Put the code into its one form.
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+COMPILE := .venv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 pyproject.toml
+
+lock: $(READY) ## Write the two lock files.
+	$(COMPILE) --all-extras --output-file requirements.txt
+	$(COMPILE) --extra service --constraint requirements.txt --output-file service_requirements.txt
+
+check-lock: $(READY) ## Check that the lock files are those of pyproject.toml.
+	@mkdir -p build/lock && cp requirements.txt service_requirements.txt build/lock/
+	$(COMPILE) --all-extras --output-file build/lock/requirements.txt
+	$(COMPILE) --extra service --constraint requirements.txt --output-file build/lock/service_requirements.txt
+	@for file in requirements.txt service_requirements.txt; do \
+		grep -v '^ *#' $$file > build/lock/ours; grep -v '^ *#' build/lock/$$file | diff build/lock/ours - || exit 1; done
+	@echo "The lock files are up to date."
+
+notebooks: $(READY) ## Open the tutorial in JupyterLab.
+	.venv/bin/jupyter lab notebooks
+
+image: ## Build the service's container image with docker (or BUILDER=podman).
+	$(or $(BUILDER),docker) build --tag diabetes-risk-model:0.1.0 .
+
+clean: ## Remove what was built, but not .venv.
+	rm -rf build

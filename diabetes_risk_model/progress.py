@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-console = Console(stderr=True, highlight=False)
+console = Console(highlight=False)
 _SLOW_SECONDS = 1.0
 
 

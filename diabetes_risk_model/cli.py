@@ -1,0 +1,157 @@
+"""The command `diabetes-risk-model`: the steps of the flow, one by one, and the demonstration of all of them.
+
+Exit status: 0 done, 1 refused by verification or a step that failed, 2 usage, configuration or data, 3 storage.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import click
+
+from diabetes_risk_model import __version__
+from diabetes_risk_model.progress import console, step
+from signed_parameters import SignedParametersError, SigningKey
+
+_ARTEFACTS = Path("build/artefacts")
+_PACKAGES = Path("build/packages")
+P = ParamSpec("P")
+
+_source = click.option(
+    "--source", default="auto", show_default=True, help="auto, kaggle, embedded, or the path of the survey's CSV file."
+)
+_seed = click.option("--seed", type=int, default=42, show_default=True)
+
+
+def _command(function: Callable[P, None]) -> Callable[P, None]:
+    """End with one line and the exit status of the error, instead of a traceback."""
+
+    @wraps(function)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        from diabetes_risk_model.data.errors import DataError
+        from diabetes_risk_model.training.errors import TrainingError
+
+        try:
+            function(*arguments, **options)
+        except SignedParametersError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(error.exit_code)
+        except DataError as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(2)
+        except (TrainingError, RuntimeError) as error:
+            click.echo(f"{type(error).__name__}: {error}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="diabetes-risk-model")
+def main() -> None:
+    """From the diabetes survey to a signed package, and to a verified prediction."""
+
+
+@main.command()
+@_source
+@_seed
+@click.option("--rows", type=click.IntRange(min=1), default=None, help="A sample of so many rows.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write the rows as CSV.")
+@_command
+def data(source: str, seed: int, rows: int | None, out: Path | None) -> None:
+    """Get and check the survey; say where it came from."""
+    from diabetes_risk_model.data.sources import load_survey
+
+    with step("Load the survey") as running:
+        survey = load_survey(source, rows=rows, seed=seed)
+        running.note(survey.description)
+    console.print_json(json.dumps(survey.manifest()))
+    if out is not None:
+        survey.frame.to_csv(out, index=False)
+        console.print(f"wrote {out}")
+
+
+@main.command()
+@_source
+@_seed
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("build/profile.html"))
+@_command
+def profile(source: str, seed: int, out: Path) -> None:
+    """Write the sweetviz report on the survey."""
+    from diabetes_risk_model.data.sources import load_survey
+    from diabetes_risk_model.training.profile import profile_survey
+
+    survey = load_survey(source, seed=seed)
+    console.print(survey.description)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    profile_survey(survey, out)
+
+
+@main.command()
+@_source
+@_seed
+@click.option("--profile", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=_ARTEFACTS, show_default=True)
+@click.option("--parameters-version", default=None, help="Default: today, as 2026_11_21.")
+@_command
+def train(source: str, seed: int, profile: str, out: Path, parameters_version: str | None) -> None:
+    """Train, evaluate, reduce and export; write the package's files."""
+    from diabetes_risk_model.data.sources import load_survey
+    from diabetes_risk_model.training.run import train as run
+
+    with step("Load the survey") as running:
+        survey = load_survey(source, seed=seed)
+        running.note(survey.description)
+    run(
+        survey,
+        out,
+        profile=profile,
+        seed=seed,
+        version=__version__,
+        parameters_version=parameters_version or _today(),
+    )
+    console.print(f"The package's files are in {out}; look at {out / 'card.html'}.")
+
+
+@main.command()
+@click.argument("artefacts", type=click.Path(path_type=Path, file_okay=False), default=_ARTEFACTS)
+@click.option("--key", required=True, help="File of the signing key, or env:NAME.")
+@click.option("--serial", type=click.IntRange(min=0), required=True, help="Larger than that of the package before.")
+@click.option("--expires-days", type=click.IntRange(min=1), default=None, help="Default: it does not expire.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=_PACKAGES, show_default=True)
+@_command
+def package(artefacts: Path, key: str, serial: int, expires_days: int | None, out: Path) -> None:
+    """Build and sign the package of what `train` wrote."""
+    from diabetes_risk_model.packaging import package_parameters
+    from diabetes_risk_model.training.run import read_artefacts
+
+    trained = read_artefacts(artefacts)
+    written = package_parameters(
+        trained.files,
+        out,
+        key=SigningKey.load(key),
+        parameters_version=trained.parameters_version,
+        serial=serial,
+        expires_in=None if expires_days is None else timedelta(days=expires_days),
+    )
+    console.print(f"built and signed {written}")
+
+
+@main.command()
+@_source
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("build/demo"), show_default=True)
+@click.option("--keep-serving", is_flag=True, help="No attack; serve until Ctrl-C.")
+@_command
+def demo(source: str, folder: Path, keep_serving: bool) -> None:
+    """Show the whole way, from the survey to an attack that is refused."""
+    from diabetes_risk_model.demo import run
+
+    run(folder, source=source, keep_serving=keep_serving)
+
+
+def _today() -> str:
+    return date.today().strftime("%Y_%m_%d")

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from diabetes_risk_model.prediction.settings import Settings
+from diabetes_risk_model.service.configuration import configuration_path, read_configuration
+from signed_parameters import ConfigurationError
+
+FILES = sorted((Path(__file__).parents[3] / "configuration").glob("*.yaml"))
+
+
+def test_there_is_a_configuration_for_each_place():
+    assert [path.name for path in FILES] == [
+        "docker_rest_config.yaml",
+        "kubernetes_rest_config.yaml",
+        "rest_config.yaml",
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_files_are_read_and_know_the_models_settings(path):
+    (model,) = read_configuration(path).models
+    assert model.class_path == "diabetes_risk_model.prediction.model.DiabetesRiskModel"
+    assert set(model.configuration) <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_files_hold_references_to_secrets_and_no_secrets(path):
+    (model,) = read_configuration(path).models
+    for name in ("minio_access_key", "minio_secret_key"):
+        assert model.configuration[name].startswith("${")
+
+
+def test_the_path_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("REST_CONFIG", "elsewhere.yaml")
+    assert configuration_path() == Path("elsewhere.yaml")
+    monkeypatch.delenv("REST_CONFIG")
+    assert configuration_path() == Path("rest_config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("service_title: x\nmodels: []\n", "models"),
+        ("service_title: x\n", "models"),
+        ("modells: []\n", "modells|models"),
+        ("models:\n  - class_path: a.B\n    create_endpoint: true\n    config: {}\n", "models.0.config"),
+        ("a: [1\n", "not YAML at line"),
+        ("just text", "its top"),
+        ("!!python/object/apply:os.system [echo]", "not YAML"),
+        ("", "its top"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, text, message):
+    path = tmp_path / "rest_config.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        read_configuration(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="REST_CONFIG"):
+        read_configuration(tmp_path / "nothing.yaml")
