@@ -126,15 +126,14 @@ def train(source: str, seed: int, profile: str, out: Path, parameters_version: s
 @_command
 def package(artefacts: Path, key: str, serial: int, expires_days: int | None, out: Path) -> None:
     """Build and sign the package of what `train` wrote."""
-    from diabetes_risk_model.packaging import package_parameters
-    from diabetes_risk_model.training.run import read_artefacts
+    from diabetes_risk_model.packaging import package_parameters, trained_files
 
-    trained = read_artefacts(artefacts)
+    files, parameters_version = trained_files(artefacts)
     written = package_parameters(
-        trained.files,
+        files,
         out,
         key=SigningKey.load(key),
-        parameters_version=trained.parameters_version,
+        parameters_version=parameters_version,
         serial=serial,
         expires_in=None if expires_days is None else timedelta(days=expires_days),
     )
@@ -143,7 +142,9 @@ def package(artefacts: Path, key: str, serial: int, expires_days: int | None, ou
 
 @main.command()
 @_source
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("build/demo"), show_default=True)
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("build/demo"), show_default=True
+)
 @click.option("--keep-serving", is_flag=True, help="No attack; serve until Ctrl-C.")
 @_command
 def demo(source: str, folder: Path, keep_serving: bool) -> None:

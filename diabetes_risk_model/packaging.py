@@ -1,12 +1,29 @@
 """From the files that training wrote to a signed package under this model's name."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.prediction.parameters import MODEL_NAME, package_name
-from signed_parameters import SigningKey, build_package, sign_package
+from signed_parameters import ConfigurationError, SigningKey, build_package, sign_package
+
+
+def trained_files(folder: Path) -> tuple[dict[str, Path], str]:
+    """Return what training wrote to a folder: the files by their names in the package, and the parameters version.
+
+    Raises:
+        ConfigurationError: the folder does not hold what `train` writes.
+    """
+    try:
+        parameters_version = str(json.loads((folder / "manifest.json").read_text())["parameters_version"])
+    except (OSError, ValueError, LookupError):
+        raise ConfigurationError(
+            f"{folder} does not hold a trained model", remedy="Run `diabetes-risk-model train` first."
+        ) from None
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return files, parameters_version
 
 
 def package_parameters(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+_MOST_LABELS_SHOWN = 6
 _YES_NO: Mapping[int, str] = MappingProxyType({0: "no", 1: "yes"})
 
 
@@ -30,6 +31,21 @@ class Column:
     maximum: int
     description: str
     labels: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def values(self) -> range:
+        """Every valid value, from the smallest to the largest."""
+        return range(self.minimum, self.maximum + 1)
+
+    @property
+    def expected(self) -> str:
+        """The valid values in words, such as "0 (no) or 1 (yes)"; the ends of the range where there are many."""
+        if not self.labels:
+            return f"a whole number from {self.minimum} to {self.maximum}"
+        labelled = [f"{value} ({label})" for value, label in self.labels.items()]
+        if len(labelled) > _MOST_LABELS_SHOWN:
+            return f"a whole number from {labelled[0]} to {labelled[-1]}"
+        return f"{', '.join(labelled[:-1])} or {labelled[-1]}"
 
 
 def _yes_no(code: str, name: str, description: str) -> Column:

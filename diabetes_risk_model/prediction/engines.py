@@ -4,6 +4,7 @@ Both take rows in the order of the training columns, with NaN for what is to be 
 diabetes. They are built from a verified package only, never from a path.
 """
 
+import json
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -79,7 +80,15 @@ def load_engine(package: VerifiedPackage, name: Literal["onnx", "pickle"]) -> En
     """Build an engine from a verified package.
 
     Raises:
-        ConfigurationError: what the engine needs is not installed, or not in the package.
+        ConfigurationError: what the engine needs is not installed, or the package is for other columns.
         UnsafePickle: the pickle is refused.
     """
+    columns = json.loads(package.read("manifest.json"))["columns"]
+    if columns != list(INPUT_COLUMNS):
+        raise ConfigurationError(
+            "the package's model takes other columns than this service has",
+            expected=", ".join(INPUT_COLUMNS),
+            found=", ".join(columns),
+            remedy="Deploy the version of the code that belongs to these parameters.",
+        )
     return OnnxEngine(package.read("model.onnx")) if name == "onnx" else PickleEngine(package)
