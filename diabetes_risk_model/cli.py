@@ -19,6 +19,7 @@ from signed_parameters import SignedParametersError, SigningKey
 
 _ARTEFACTS = Path("build/artefacts")
 _PACKAGES = Path("build/packages")
+_DEMO = Path("build/demo")
 P = ParamSpec("P")
 
 _source = click.option(
@@ -33,7 +34,9 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
     @wraps(function)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
         from diabetes_risk_model.data.errors import DataError
+        from diabetes_risk_model.service.process import ServiceError
         from diabetes_risk_model.training.errors import TrainingError
+        from signed_parameters.local_server import LocalServerError
 
         try:
             function(*arguments, **options)
@@ -43,7 +46,7 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
         except DataError as error:
             click.echo(f"{type(error).__name__}: {error}", err=True)
             sys.exit(2)
-        except (TrainingError, RuntimeError) as error:
+        except (TrainingError, ServiceError, LocalServerError) as error:
             click.echo(f"{type(error).__name__}: {error}", err=True)
             sys.exit(1)
 
@@ -142,9 +145,7 @@ def package(artefacts: Path, key: str, serial: int, expires_days: int | None, ou
 
 @main.command()
 @_source
-@click.option(
-    "--folder", type=click.Path(path_type=Path, file_okay=False), default=Path("build/demo"), show_default=True
-)
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=_DEMO, show_default=True)
 @click.option("--keep-serving", is_flag=True, help="No attack; serve until Ctrl-C.")
 @_command
 def demo(source: str, folder: Path, keep_serving: bool) -> None:

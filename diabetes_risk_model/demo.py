@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from rich.panel import Panel
 from rich.table import Table
@@ -25,14 +26,14 @@ from diabetes_risk_model import __version__
 from diabetes_risk_model.data.sources import load_survey
 from diabetes_risk_model.packaging import package_parameters
 from diabetes_risk_model.progress import console, step
-from diabetes_risk_model.service.process import ServiceProcess
+from diabetes_risk_model.service.process import ServiceError, ServiceProcess
 from diabetes_risk_model.training.run import train
 from signed_parameters.local_server import LocalS3Server
 from signed_parameters.statement import ENVELOPE_SUFFIX
 
 BUCKET = "model-files"
 CONFIGURATION = Path("configuration/rest_config.yaml")
-APPLICATION = "rest_model_service.main:app"
+APPLICATION = "diabetes_risk_model.service.main:app"
 PREDICTION_PATH = "/api/models/diabetes_risk_model/prediction"
 _REFUSAL_SECONDS = 30.0
 _PEOPLE: tuple[tuple[str, dict[str, object]], ...] = (
@@ -48,7 +49,7 @@ _PEOPLE: tuple[tuple[str, dict[str, object]], ...] = (
 )
 
 
-class DemonstrationError(RuntimeError):
+class DemonstrationError(ServiceError):
     """A step of the demonstration did not end as it must."""
 
 
@@ -115,7 +116,7 @@ def _train(folder: Path, source: str) -> Mapping[str, Path]:
 
 
 def _package_and_store(files: Mapping[str, Path], folder: Path, server: LocalS3Server) -> Stored:
-    _chapter(2, "Package, sign, store", "The files travel in one package; a small signed envelope says what it must be.")
+    _chapter(2, "Package, sign, store", "The files travel in one package. A signed envelope says what it must be.")
     with step("Make a signing key (Ed25519)") as running:
         key = sp.SigningKey.generate()
         running.note(f"key id {key.key_id}")
@@ -142,7 +143,8 @@ def _predict(service: ServiceProcess) -> None:
     status, answer = _post(service.url + PREDICTION_PATH, {"body_mass_index": 400})
     if status != 400:
         raise DemonstrationError(f"expected HTTP 400 for a body mass index of 400, found {status}: {answer}")
-    console.print(f"  [green]✓[/green] A body mass index of 400 is refused [dim]·[/dim] HTTP 400: {answer['messages'][0]}")
+    with step("Ask with a body mass index of 400") as running:
+        running.note(f"HTTP 400: {' '.join(answer['messages'])}")
 
 
 def _attack(stored: Stored, service: ServiceProcess, folder: Path) -> None:
@@ -151,14 +153,14 @@ def _attack(stored: Stored, service: ServiceProcess, folder: Path) -> None:
     with step("What a plain pickle.load would do with it") as running:
         running.note(_load_plainly(folder / "attack" / "model.pkl"))
     stored.put(forged, stored.package.name)
-    console.print("  [yellow]![/yellow] The package in the bucket is replaced; its envelope is the one that was signed.")
-    _expect_refusal("Start a new service", stored, "DigestMismatch")
+    console.print("  [red]![/red] The attacker puts that package into the bucket, beside the envelope that was signed")
+    _expect_refusal(stored, "DigestMismatch")
 
     thief = sp.SigningKey.generate()
     envelope = _sign_as(thief, forged, stored)
     stored.put(envelope, stored.package.name + ENVELOPE_SUFFIX)
-    console.print("  [yellow]![/yellow] Now the envelope is replaced too, signed with a key of the attacker's own.")
-    _expect_refusal("Start a new service", stored, "UnknownKey")
+    console.print("  [red]![/red] The attacker replaces the envelope too, signed with a key of the attacker's own")
+    _expect_refusal(stored, "UnknownKey")
 
     status, answer = _post(service.url + PREDICTION_PATH, _PEOPLE[1][1])
     if status != 200:
@@ -167,7 +169,7 @@ def _attack(stored: Stored, service: ServiceProcess, folder: Path) -> None:
     console.print(
         Panel(
             "The attacker owned the bucket, and got no code into a service and no false answer out of one.\n"
-            f"[dim]Look at the model card in {folder / 'artefacts' / 'card.html'}. Next: make serve, make notebooks[/dim]",
+            f"[dim]The model card: {folder / 'artefacts' / 'card.html'}   Next: make serve[/dim]",
             border_style="green",
         )
     )
@@ -194,7 +196,7 @@ def _load_plainly(path: Path) -> str:
     command = [sys.executable, "-c", "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))", str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
     if not said:
-        raise DemonstrationError("expected the forged pickle to run code with a plain pickle.load, found that it did not")
+        raise DemonstrationError("expected the forged pickle to run code with pickle.load, found that it did not")
     return said
 
 
@@ -209,21 +211,23 @@ def _sign_as(key: sp.SigningKey, package: Path, stored: Stored) -> Path:
     )
 
 
-def _expect_refusal(text: str, stored: Stored, reason: str) -> None:
+def _expect_refusal(stored: Stored, reason: str) -> None:
+    """Start a new service, and expect it to refuse the package for this reason and to answer no prediction."""
     with (
-        step(text) as running,
+        step("Start a new service") as running,
         ServiceProcess(APPLICATION, CONFIGURATION, stored.environment(), wait_ready=False) as service,
     ):
         deadline = time.monotonic() + _REFUSAL_SECONDS
         while service.status("/api/health") != 503 and time.monotonic() < deadline:
             if service.status("/api/health/ready") == 200:
-                raise DemonstrationError("expected the new service to refuse the forged package, found that it is ready")
+                raise DemonstrationError("expected the new service to refuse the package, found that it is ready")
             time.sleep(0.05)
         status, _ = _post(service.url + PREDICTION_PATH, _PEOPLE[0][1])
         lines = [line for line in service.log().splitlines() if f"{reason}:" in line]
         if not lines or status == 200:
             raise DemonstrationError(f"expected a refusal with {reason}, found HTTP {status} and:\n{service.log(20)}")
-        running.note(f"refused: {lines[-1].rpartition('errors.')[2]}")
+        running.note("it refuses the package, and answers no prediction")
+    console.print(f"    [dim]{lines[-1].rpartition('errors.')[2]}[/dim]")
 
 
 def _wait(service: ServiceProcess) -> None:
@@ -240,7 +244,7 @@ def _wait(service: ServiceProcess) -> None:
     raise DemonstrationError(f"the service ended by itself; its log ends with:\n{service.log(20)}")
 
 
-def _post(url: str, body: Mapping[str, object]) -> tuple[int, dict[str, object]]:
+def _post(url: str, body: Mapping[str, object]) -> tuple[int, dict[str, Any]]:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
