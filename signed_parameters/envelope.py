@@ -6,6 +6,7 @@ DSSE tool can check an Ed25519 envelope. An envelope has exactly one byte form: 
 
 import binascii
 import json
+import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from signed_parameters.errors import MalformedPackage
 from signed_parameters.keys import SigningKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+_KEY_ID = re.compile(r"[!-~]{0,200}")
 _REMEDY = "Fetch or sign the package again."
 
 
@@ -58,6 +60,8 @@ class Envelope:
                     for entry in fields["signatures"]
                 ),
             )
+            if not all(_KEY_ID.fullmatch(signature.key_id) for signature in envelope.signatures):
+                raise ValueError("a key id is printable ASCII")
             canonical = envelope.to_bytes()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
             raise MalformedPackage("the envelope cannot be read", expected="a DSSE envelope", remedy=_REMEDY) from None

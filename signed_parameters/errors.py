@@ -19,7 +19,8 @@
         ├── MalformedPackage        an envelope, statement, or package that breaks the format
         └── UnsafePickle            a pickle that asks for what was not signed
 
-Each message says what was expected, what was found, and what to do next, on one line.
+Each message says what was expected, what was found, and what to do next, on one line. What cannot be printed is shown
+escaped, because an attacker may have chosen it: a message must not forge a line of a log or steer a terminal.
 """
 
 
@@ -42,7 +43,11 @@ class SignedParametersError(Exception):
         self.remedy = remedy
         details = ", ".join(f"{label} {text}" for label, text in (("expected", expected), ("found", found)) if text)
         message = f"{problem}: {details}" if details else problem
-        super().__init__(f"{message}. {remedy}" if remedy else message)
+        super().__init__(_printable(f"{message}. {remedy}" if remedy else message))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class ConfigurationError(SignedParametersError):

@@ -216,10 +216,9 @@ def _read_private_file(path: Path) -> str:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(_MAXIMUM_FILE_BYTES)
-    except OSError as error:
-        raise ConfigurationError(
-            f"signing key {path} cannot be read", found=error.strerror or str(error), remedy=_KEYGEN
-        ) from None
+    except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
+        found = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(f"signing key {path} cannot be read", found=found, remedy=_KEYGEN) from None
     if mode & (stat.S_IWGRP | stat.S_IRWXO):
         raise ConfigurationError(
             f"signing key {path} is open to others",

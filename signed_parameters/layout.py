@@ -117,6 +117,16 @@ def closing_bytes(entries: list[Entry]) -> bytes:
     return directory + end
 
 
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """Read `size` bytes; fewer where the file ends, and in several turns where one cannot give them all."""
+    parts = []
+    while size > 0 and (part := os.pread(descriptor, size, offset)):
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
 def check_layout(descriptor: int, files: Sequence[tuple[str, int]]) -> dict[str, Entry]:
     """Check that an open archive is exactly the package of these files, and return where each is.
 

@@ -1,6 +1,7 @@
 """Building a package: the files of a model in one zip, the same bytes for the same content."""
 
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ def build_package(path: str | os.PathLike[str], files: Mapping[str, str | os.Pat
             entries: list[Entry] = []
             for name in sorted(files):
                 offset = entries[-1].end if entries else 0
-                with open(files[name], "rb") as content:
+                with open(files[name], "rb", opener=_open_without_waiting) as content:
                     entries.append(_append(archive, name, offset, content))
             archive.write(closing_bytes(entries))
     except OSError as error:
@@ -69,11 +70,18 @@ def _check_names(names: list[str]) -> None:
         seen[name.lower()] = name
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _append(archive: BinaryIO, name: str, offset: int, content: BinaryIO) -> Entry:
-    size = os.fstat(content.fileno()).st_size
+    status = os.fstat(content.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "not a regular file", content.name)
+    size = status.st_size
     archive.write(Entry(name, size, 0, offset).local_header())
     checksum = copied = 0
-    while chunk := content.read(CHUNK_BYTES):
+    while copied <= size and (chunk := content.read(CHUNK_BYTES)):
         checksum = zlib.crc32(chunk, checksum)
         copied += len(chunk)
         archive.write(chunk)
@@ -104,4 +112,4 @@ def list_files(descriptor: int) -> list[tuple[str, int]]:
         _check_names([name for name, _ in listed])
     except ConfigurationError as error:
         raise MalformedPackage(error.problem, expected=error.expected, found=error.found, remedy=BUILD_REMEDY) from None
-    return listed
+    return sorted(listed)

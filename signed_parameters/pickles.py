@@ -8,6 +8,7 @@ import io
 import pickle
 import pickletools
 from collections.abc import Collection
+from types import ModuleType
 from typing import Any
 
 from signed_parameters.errors import UnsafePickle
@@ -17,18 +18,22 @@ SUFFIXES = (".pkl", ".pickle")
 # What no model needs, and what runs commands or code. The signed list is the guard; this only keeps a signer from
 # putting one of these on it. A module stands for everything below it.
 _FORBIDDEN_MODULES = frozenset(
-    "__builtin__ __main__ _pickle _posixsubprocess ast asyncio bdb cloudpickle code codeop commands compileall ctypes "
-    "dill distutils importlib inspect joblib marshal multiprocessing nt numpy.distutils numpy.f2py numpy.lib.npyio "
-    "numpy.testing os pandas.io pathlib pdb pickle pip platform posix pty pydoc runpy setuptools shutil signal socket "
-    "sqlite3 subprocess sys tempfile test threading timeit torch.hub torch.serialization trace types urllib "
-    "webbrowser".split()
+    "__main__ _ctypes _frozen_importlib _frozen_importlib_external _imp _pickle _posixsubprocess _thread ast "
+    "asyncio bdb cProfile cloudpickle code codeop commands compileall concurrent ctypes dill distutils imp "
+    "importlib inspect joblib marshal multiprocessing nt numpy.distutils numpy.f2py numpy.lib.npyio "
+    "numpy.testing os pandas.io pathlib pdb pickle pip pkgutil platform posix profile pty pydoc runpy setuptools "
+    "shutil signal socket sqlite3 subprocess sys tempfile test threading timeit torch.hub torch.serialization "
+    "trace types unittest urllib webbrowser zipimport".split()
 )
 _FORBIDDEN_NAMES = frozenset(
+    "_io:FileIO _io:open _io:open_code _operator:attrgetter _operator:call _operator:methodcaller "
     "builtins:__import__ builtins:breakpoint builtins:compile builtins:delattr builtins:eval builtins:exec "
-    "builtins:getattr builtins:globals builtins:input builtins:locals builtins:open builtins:setattr builtins:vars "
-    "operator:attrgetter operator:methodcaller _operator:attrgetter _operator:methodcaller numpy:load numpy:fromfile "
-    "pandas:eval pandas:read_pickle torch:load".split()
+    "builtins:getattr builtins:globals builtins:input builtins:locals builtins:open builtins:setattr "
+    "builtins:vars codecs:open copyreg:add_extension io:FileIO io:open io:open_code numpy:fromfile numpy:load "
+    "operator:attrgetter operator:call operator:methodcaller pandas:eval pandas:read_pickle "
+    "torch.storage:_load_from_bytes torch:load".split()
 )
+_PYTHON_2_MODULES = frozenset({"__builtin__", "copy_reg"})
 _FORBIDDEN_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"})
 _STRINGS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"})
 _STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
@@ -65,6 +70,8 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
             elif name == "MEMOIZE":
                 memo[len(memo)] = strings[-1] if strings else None
             elif name in _STORES and argument is not None:
+                if int(argument) > len(data):  # the unpickler makes room for as many objects as the number says
+                    raise UnsafePickle(f"{what} numbers its objects in leaps at byte {position}", found=str(argument))
                 memo[int(argument)] = strings[-1] if strings else None
             elif name in _FETCHES and argument is not None:
                 strings.append(memo.get(int(argument)))
@@ -82,7 +89,7 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
                 strings = [None]
             elif name not in _TRANSPARENT:
                 strings = [None]
-    except (ValueError, IndexError, OverflowError, UnicodeDecodeError) as error:
+    except (ValueError, IndexError, OverflowError, DeprecationWarning) as error:
         raise UnsafePickle(
             f"{what} is not a plain pickle",
             found=str(error) or type(error).__name__,
@@ -106,9 +113,11 @@ def check_allowed(name: str, what: str) -> None:
             expected="a name directly in a module",
             remedy="Dotted names are never allowed.",
         )
-    parts = module.split(".")
-    above = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    if above & _FORBIDDEN_MODULES or name in _FORBIDDEN_NAMES:
+    if module in _PYTHON_2_MODULES:
+        raise UnsafePickle(
+            f"{what} asks for {name}, a name of Python 2", remedy="Dump the model again with protocol 4 or later."
+        )
+    if _is_forbidden(module, attribute):
         raise UnsafePickle(
             f"{what} asks for {name}",
             expected="nothing that runs commands or code",
@@ -155,7 +164,21 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str, /) -> Any:
         wanted = _checked(module, name, what=self._what)
         _require(wanted, self._allowed, self._what)
-        return super().find_class(module, name)
+        found = super().find_class(module, name)
+        origin = str(getattr(found, "__module__", "")), str(getattr(found, "__name__", ""))
+        if isinstance(found, ModuleType) or _is_forbidden(*origin):
+            raise UnsafePickle(
+                f"{self._what} asks for {wanted}, which is {':'.join(origin).strip(':')} under another name",
+                expected="nothing that runs commands or code",
+                remedy="No model needs this: find out who made the file.",
+            )
+        return found
+
+
+def _is_forbidden(module: str, attribute: str) -> bool:
+    parts = module.split(".")
+    above = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return bool(above & _FORBIDDEN_MODULES) or f"{module}:{attribute}" in _FORBIDDEN_NAMES
 
 
 def _checked(module: str, attribute: str, *, what: str) -> str:

@@ -1,10 +1,10 @@
 """The trust policy: what the serving side demands of a package. It is configuration, kept under review."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from signed_parameters.algorithms import Algorithm
 from signed_parameters.digests import Digest, DigestAlgorithm
@@ -47,11 +47,21 @@ class TrustPolicy:
     limits: Limits = field(default=DEFAULT_LIMITS)
 
     def __post_init__(self) -> None:
-        if not self.name:
-            raise ConfigurationError("the trust policy names no model", remedy="Set `name`.")
-        if isinstance(self.keys, VerificationKey | str) or not all(
-            isinstance(key, VerificationKey) for key in self.keys
-        ):
+        if not self.name or not isinstance(self.name, str):
+            raise ConfigurationError("the trust policy names no model", remedy="Set `name`, to a text.")
+        if not isinstance(self.version, str):
+            raise ConfigurationError("version is not usable", expected="a text", found=repr(self.version))
+        if not isinstance(self.parameters_version, str | None):
+            raise ConfigurationError(
+                "parameters_version is not usable",
+                expected="a text",
+                found=repr(self.parameters_version),
+                remedy="Put it in quotes: YAML reads 2026_11_21 as a number.",
+            )
+        # Tuples, because a list could be changed behind the checks, and an iterator is used up by them.
+        for name in ("keys", "revoked_keys", "revoked_digests", "signature_algorithms", "digest_algorithms"):
+            object.__setattr__(self, name, _listed(name, getattr(self, name)))
+        if not all(isinstance(key, VerificationKey) for key in self.keys):
             raise ConfigurationError(
                 "the trust policy's keys are not usable",
                 expected="a list of VerificationKey",
@@ -65,28 +75,28 @@ class TrustPolicy:
             raise ConfigurationError(
                 "minimum_serial is not usable", expected="a whole number from 0", found=repr(self.minimum_serial)
             )
-        for key_id in _listed("revoked_keys", self.revoked_keys):
-            if not _KEY_ID.fullmatch(key_id):
+        for key_id in self.revoked_keys:
+            if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
                 raise ConfigurationError(
                     "revoked_keys is not usable", expected="key ids of 32 hexadecimal digits", found=repr(key_id)
                 )
         _parse("version", SpecifierSet, self.version, 'a range such as ">=0.1,<0.2"')
-        for digest in _listed("revoked_digests", self.revoked_digests):
+        for digest in self.revoked_digests:
             _parse("revoked_digests", Digest.parse, digest, "digests such as blake3:HEXADECIMAL")
-        for algorithm in _listed("signature_algorithms", self.signature_algorithms):
+        for algorithm in self.signature_algorithms:
             _parse("signature_algorithms", Algorithm, algorithm, f"some of {', '.join(Algorithm)}")
-        for digest_algorithm in _listed("digest_algorithms", self.digest_algorithms):
+        for digest_algorithm in self.digest_algorithms:
             _parse("digest_algorithms", DigestAlgorithm, digest_algorithm, f"some of {', '.join(DigestAlgorithm)}")
 
 
-def _listed(name: str, values: Sequence[str]) -> Sequence[str]:
-    if isinstance(values, str):
-        raise ConfigurationError(f"{name} is not usable", expected="a list", found=repr(values))
-    return values
+def _listed(name: str, values: Iterable[object]) -> tuple[object, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"{name} is not usable", expected="a list", found=type(values).__name__)
+    return tuple(values)
 
 
 def _parse(name: str, parser: Callable[[str], object], value: str, expected: str) -> None:
     try:
         parser(value)
-    except (ValueError, TypeError, InvalidSpecifier):
+    except (ValueError, TypeError, AttributeError):
         raise ConfigurationError(f"{name} is not usable", expected=expected, found=repr(value)) from None

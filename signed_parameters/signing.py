@@ -15,12 +15,14 @@ from pydantic import ValidationError
 from signed_parameters import pickles
 from signed_parameters.digests import DigestAlgorithm, digest_file
 from signed_parameters.envelope import Envelope
-from signed_parameters.errors import ConfigurationError, NotFound
+from signed_parameters.errors import ConfigurationError
 from signed_parameters.files import replacement
 from signed_parameters.keys import SigningKey
-from signed_parameters.layout import check_layout
+from signed_parameters.layout import check_layout, read_at
+from signed_parameters.limits import DEFAULT_LIMITS
 from signed_parameters.package import list_files
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement, describe_problem
+from signed_parameters.storage import FileStorage
 
 
 def sign_package(
@@ -52,8 +54,8 @@ def sign_package(
         Path of the envelope.
 
     Raises:
-        NotFound: there is no such package.
-        ConfigurationError: a value is not usable.
+        StorageError: there is no such package, or it cannot be read.
+        ConfigurationError: a value is not usable, or the envelope cannot be written.
         MalformedPackage: it is no package of `build_package`.
         UnsafePickle: a pickle in it asks for what is never allowed, or is not a plain pickle.
     """
@@ -62,14 +64,7 @@ def sign_package(
         raise ConfigurationError(
             "the digest algorithm is unknown", expected=" or ".join(DigestAlgorithm), found=repr(digest)
         )
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NotFound(
-            f"package {path} cannot be read",
-            found=str(error.strerror),
-            remedy="Build it with `signed-parameters build`.",
-        ) from None
+    descriptor = FileStorage(path.parent).open_in_place(path.name)
     try:
         files, globals_of = _read_files(descriptor, DigestAlgorithm(digest))
         created = datetime.now(UTC).replace(microsecond=0)
@@ -88,13 +83,25 @@ def sign_package(
         )
     except ValidationError as error:
         raise ConfigurationError("the package cannot be signed", found=describe_problem(error)) from None
+    except OverflowError:
+        raise ConfigurationError(
+            "the package cannot be signed", expected="it to expire before the year 10000"
+        ) from None
     finally:
         os.close(descriptor)
     envelope = Envelope(statement.to_payload(), ()).signed_by(key)
     target = path.with_name(path.name + ENVELOPE_SUFFIX)
+    data = envelope.to_bytes()
+    if len(data) > DEFAULT_LIMITS.envelope_bytes:
+        raise ConfigurationError(
+            "the envelope would be too large to be verified",
+            expected=f"at most {DEFAULT_LIMITS.envelope_bytes} bytes",
+            found=f"{len(data)} bytes",
+            remedy="Put fewer files into the package.",
+        )
     try:
         with replacement(target) as file:
-            file.write(envelope.to_bytes())
+            file.write(data)
     except OSError as error:
         raise ConfigurationError(f"envelope {target} cannot be written", found=str(error.strerror)) from None
     return target
@@ -112,7 +119,7 @@ def _read_files(
         digest = digest_file(descriptor, algorithm, entry.data_offset, entry.size)
         files.append(SignedFile(name=name, size=entry.size, digest=digest))
         if name.endswith(pickles.SUFFIXES):
-            globals_of[name] = pickles.scan(os.pread(descriptor, entry.size, entry.data_offset), name)
+            globals_of[name] = pickles.scan(read_at(descriptor, entry.size, entry.data_offset), name)
     return tuple(files), globals_of
 
 

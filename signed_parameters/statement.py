@@ -50,6 +50,8 @@ def _check_entry_name(name: str) -> str:
 def _parse_digest(value: object) -> object:
     if isinstance(value, dict) and len(value) == 1:
         ((algorithm, digits),) = value.items()
+        if not isinstance(digits, str):
+            raise ValueError("a digest is text")
         return Digest(DigestAlgorithm(algorithm), digits)
     return value
 
@@ -107,7 +109,7 @@ class Statement(_Part):
     package_size: Size
     package_digest: DigestField
     files: tuple[SignedFile, ...] = Field(min_length=1, max_length=MAXIMUM_FILES)
-    runtime: dict[str, str]
+    runtime: dict[Label, Label]
     pickles: dict[EntryName, tuple[Global, ...]]
 
     @model_validator(mode="after")

@@ -12,12 +12,12 @@ Nothing of a package is interpreted before step 4, and nothing unpickled before 
 import os
 import tempfile
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import IO
 
 from signed_parameters.checks import TAMPERED, check_signatures, check_statement
 from signed_parameters.digests import Digest, digest_file, new_hasher
 from signed_parameters.envelope import Envelope
-from signed_parameters.errors import DigestMismatch, NotFound, StorageError
+from signed_parameters.errors import ConfigurationError, DigestMismatch, NotFound, StorageError, Unavailable
 from signed_parameters.layout import check_layout
 from signed_parameters.policy import TrustPolicy
 from signed_parameters.statement import ENVELOPE_SUFFIX, Statement
@@ -47,8 +47,10 @@ def verify_package(
     Raises:
         VerificationError: the package is refused.
         StorageError: it could not be read, or there is no envelope.
-        ConfigurationError: the address is not usable.
+        ConfigurationError: the address is not usable, or `now` has no time zone.
     """
+    if now is not None and now.tzinfo is None:
+        raise ConfigurationError("`now` is not usable", expected="a time with a time zone", found=str(now))
     name = os.fspath(uri)
     if storage is None:
         storage, name = locate(name, limits=policy.limits)
@@ -96,12 +98,15 @@ def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
         try:
             _check_size(address, size, os.fstat(descriptor).st_size)
             check_digest(address, statement.package_digest, digest_file(descriptor, algorithm))
+        except (OSError, ValueError) as error:  # it shrank just now, or its file system cannot map files
+            os.close(descriptor)
+            raise Unavailable(f"{address} cannot be read", found=str(error)) from None
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
     hasher, received = new_hasher(algorithm), 0
-    with tempfile.TemporaryFile() as copy, storage.stream(name) as download:
+    with _temporary_file() as copy, storage.stream(name) as download:
         if download.size is not None:
             _check_size(address, size, download.size)
         for chunk in download.chunks:
@@ -115,7 +120,18 @@ def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
         return os.dup(copy.fileno())
 
 
-def _store(copy: BinaryIO, chunk: bytes) -> None:
+def _temporary_file() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise StorageError(
+            "there is no folder to keep the package in while it is used",
+            found=str(error.strerror),
+            remedy="Set TMPDIR to a folder that can be written to, such as a mounted emptyDir.",
+        ) from None
+
+
+def _store(copy: IO[bytes], chunk: bytes) -> None:
     try:
         copy.write(chunk)
         copy.flush()

@@ -12,7 +12,7 @@ from signed_parameters.digests import Digest, digest_bytes, new_hasher
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, UnsafePickle
 from signed_parameters.files import replacement
-from signed_parameters.layout import Entry
+from signed_parameters.layout import Entry, read_at
 from signed_parameters.limits import CHUNK_BYTES
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement
 
@@ -51,7 +51,7 @@ class VerifiedPackage:
             DigestMismatch: the file was changed since the package was verified.
         """
         file = self._find(name)
-        data = _read_at(self._open(), file.size, self._entries[name].data_offset)
+        data = read_at(self._open(), file.size, self._entries[name].data_offset)
         check_digest(f"{name} in the package", file.digest, digest_bytes(data, file.digest.algorithm))
         return data
 
@@ -128,16 +128,6 @@ class VerifiedPackage:
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
             self.close()
-
-
-def _read_at(descriptor: int, size: int, offset: int) -> bytes:
-    """Read `size` bytes; fewer where the file ends, and in several turns where one cannot give them all."""
-    parts = []
-    while size > 0 and (part := os.pread(descriptor, size, offset)):
-        parts.append(part)
-        size -= len(part)
-        offset += len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def check_digest(what: str, expected: Digest, found: Digest) -> None:

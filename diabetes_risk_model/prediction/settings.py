@@ -18,6 +18,12 @@ def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _refuse_number(value: object) -> object:
+    if isinstance(value, int | float):
+        raise ValueError("put it in quotes, because YAML reads 2026_11_21 as a number")
+    return value
+
+
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
@@ -39,7 +45,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    model_parameters_version: str = Field(min_length=1)
+    model_parameters_version: Annotated[str, BeforeValidator(_refuse_number)] = Field(min_length=1)
     model_files_bucket: str = Field(min_length=1)
     minio_url: str | None = None
     minio_access_key: str | None = None

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from signed_parameters.errors import TooLarge
+from signed_parameters.errors import ConfigurationError, TooLarge
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class Storage(ABC):
                 if len(data) > maximum:
                     raise self.too_large(name, maximum, "more than that")
         return bytes(data)
+
+    def check_source(self, source: Path) -> None:
+        """Raise ConfigurationError where there is no file to be stored."""
+        if not source.is_file():
+            raise ConfigurationError(f"{source} cannot be stored", expected="a file", remedy="Check the path.")
 
     def too_large(self, name: str, maximum: int, found: str) -> TooLarge:
         """Return the error for an object above its limit."""

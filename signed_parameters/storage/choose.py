@@ -53,5 +53,8 @@ def locate(uri: str, *, settings: "S3Settings | None" = None, limits: Limits = D
     folder, separator, name = uri.rpartition("/")
     if not name or folder.endswith(":/"):
         raise ConfigurationError(f"{uri!r} names no package", expected="an address that ends with a file's name")
+    if folder == "file://":
+        folder = "file:///"
     root = "/" if separator and not folder else "."
-    return open_storage(folder or root, settings=settings, limits=limits), unquote(name) if "file://" in uri else name
+    storage = open_storage(folder or root, settings=settings, limits=limits)
+    return storage, unquote(name) if uri.startswith("file://") else name

@@ -46,6 +46,7 @@ class FileStorage(Storage):
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Copy a file into the folder, by way of a temporary one beside it."""
+        self.check_source(source)
         target = self._folder / name
         with self._errors(name):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +60,7 @@ class FileStorage(Storage):
     def _errors(self, name: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"{self.address(name)} does not exist", remedy="Check the path.") from None
         except PermissionError:
             raise AccessDenied(
@@ -67,6 +68,8 @@ class FileStorage(Storage):
             ) from None
         except OSError as error:
             raise Unavailable(f"{self.address(name)} cannot be read or written", found=str(error.strerror)) from None
+        except ValueError as error:
+            raise ConfigurationError(f"{self.address(name)} is no path", found=str(error)) from None
 
 
 def already_there(address: str) -> ConfigurationError:

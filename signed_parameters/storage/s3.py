@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from xml.etree.ElementTree import ParseError
 
 import certifi
 import urllib3
@@ -23,7 +24,14 @@ _DEFAULT_REGION = "us-east-1"
 _RETRIES = 2
 _RETRY_BACKOFF_SECONDS = 0.2
 _RETRY_STATUSES = (429, 500, 502, 503, 504)
-_ERROR_CODE = re.compile(r"<Code>(\w+)</Code>")
+_GOOD_STATUSES = (200, 204, 206)
+_MAXIMUM_ERROR_BYTES = 16_384
+_LARGEST_PORT = 65_535
+_ENDPOINT = re.compile(
+    r"((?P<scheme>https?)://)?(?P<server>([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?)/*"
+)
+_ERROR_CODE = re.compile(r"<Code>(\w{1,100})</Code>")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "ResourceNotFound"})
 _DENIED = frozenset({"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken"})
 
@@ -60,32 +68,64 @@ class S3Settings:
         Raises:
             ConfigurationError: the endpoint is no URL of a server, or one of the two keys is missing.
         """
-        endpoint = self.endpoint if "://" in self.endpoint else f"https://{self.endpoint}"
-        url = urlsplit(endpoint)
-        if url.scheme not in ("http", "https") or not url.netloc or url.path.strip("/") or "@" in url.netloc:
+        match = _ENDPOINT.fullmatch(self.endpoint)
+        if match is None or int(match["port"] or 0) > _LARGEST_PORT:
+            found = "a name or a password" if "@" in self.endpoint else repr(self.endpoint)
             raise ConfigurationError(
-                "the S3 endpoint is not usable", expected="http://HOST:PORT or https://HOST", found=repr(self.endpoint)
+                "the S3 endpoint is not usable", expected="http://HOST:PORT or https://HOST", found=found
             )
         if bool(self.access_key) != bool(self.secret_key):
             raise ConfigurationError(
                 "the S3 credentials are incomplete", expected="both an access key and a secret key, or neither"
             )
-        pool = urllib3.PoolManager(
+        authorities = os.environ.get("AWS_CA_BUNDLE") or certifi.where()
+        if not os.path.isfile(authorities):
+            raise ConfigurationError("AWS_CA_BUNDLE is not usable", expected="a file", found=repr(authorities))
+        pool = _CarefulPool(
             timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
             cert_reqs="CERT_REQUIRED",
-            ca_certs=os.environ.get("AWS_CA_BUNDLE") or certifi.where(),
+            ca_certs=authorities,
             retries=urllib3.Retry(
-                total=_RETRIES, backoff_factor=_RETRY_BACKOFF_SECONDS, status_forcelist=_RETRY_STATUSES, redirect=0
+                total=_RETRIES,
+                backoff_factor=_RETRY_BACKOFF_SECONDS,
+                status_forcelist=_RETRY_STATUSES,
+                raise_on_status=False,
+                respect_retry_after_header=False,
             ),
         )
         return Minio(
-            url.netloc,
+            match["server"],
             access_key=self.access_key,
             secret_key=self.secret_key,
-            secure=url.scheme == "https",
+            secure=match["scheme"] != "http",
             region=self.region,
             http_client=pool,
         )
+
+
+class _CarefulPool(urllib3.PoolManager):
+    """Connections that follow no redirect, and read no more of an error than its beginning.
+
+    Errors are handed on as plain text: the client would read all of one, and parse whatever calls itself XML.
+    """
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = False, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        response = super().urlopen(method, url, redirect=False, **options)
+        if response.status in _GOOD_STATUSES:
+            return response
+        body = b"" if method == "HEAD" else _beginning(response)
+        response.close()
+        text = body.decode("utf-8", "replace").encode()
+        return urllib3.HTTPResponse(text, {"content-type": "text/plain"}, response.status, request_method=method)
+
+
+def _beginning(response: urllib3.BaseHTTPResponse) -> bytes:
+    try:
+        return response.read(_MAXIMUM_ERROR_BYTES, decode_content=False)
+    except urllib3.exceptions.HTTPError:  # the status is known, and says enough
+        return b""
 
 
 class S3Storage(Storage):
@@ -109,17 +149,18 @@ class S3Storage(Storage):
         with self._errors(name):
             response = self._client.get_object(self._bucket, self._folder + name)
         try:
-            length = response.headers.get("content-length", "")
-            yield Download(int(length) if length.isdigit() else None, self._chunks(name, response))
+            yield Download(_length(response), self._chunks(name, response))
         finally:
             response.close()
 
     def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         with self._errors(name):
-            yield from response.stream(CHUNK_BYTES)
+            # Not decoded: what was signed is what is stored, and a compressed answer could expand without bound.
+            yield from response.stream(CHUNK_BYTES, decode_content=False)
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Upload a file."""
+        self.check_source(source)
         if not overwrite and self._exists(name):
             raise already_there(self.address(name))
         with self._errors(name):
@@ -146,7 +187,9 @@ class S3Storage(Storage):
                 raise NotFound(
                     f"{problem} does not exist at {server}", found=found, remedy="Check the bucket and the name."
                 ) from None
-            if code in _DENIED or status in (401, 403):
+            # Some servers call a request without credentials a bad one.
+            anonymous = self._settings.access_key is None
+            if code in _DENIED or status in (401, 403) or (status == 400 and anonymous):
                 raise AccessDenied(
                     f"{server} refuses access to {address}",
                     found=found,
@@ -154,7 +197,7 @@ class S3Storage(Storage):
                 ) from None
             kind = Unavailable if status >= 500 or status == 429 else StorageError
             raise kind(f"{server} failed at {address}", found=found) from None
-        except (urllib3.exceptions.HTTPError, MinioException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, MinioException, ParseError, OSError) as error:
             raise Unavailable(
                 f"{server} does not answer, or broke off, at {address}",
                 found=_reason(error),
@@ -164,12 +207,16 @@ class S3Storage(Storage):
             raise ConfigurationError(f"{address} is not usable", found=str(error)) from None
 
 
+def _length(response: urllib3.BaseHTTPResponse) -> int | None:
+    text = response.headers.get("content-length", "")
+    return int(text) if _LENGTH.fullmatch(text) else None
+
+
 def _code_and_status(error: S3Error | InvalidResponseError | ServerError) -> tuple[str, int]:
     if isinstance(error, S3Error):
         return error.code or "", error.response.status
     if isinstance(error, ServerError):
         return "", error.status_code
-    # Servers that send their errors as text/xml end here: the client reads application/xml only.
     match = _ERROR_CODE.search(error._body or "")
     return match.group(1) if match else "", error._code
 

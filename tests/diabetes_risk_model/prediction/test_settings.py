@@ -31,7 +31,9 @@ def test_variables_are_filled_in_everywhere(monkeypatch):
     monkeypatch.setenv("A_SERIAL", "7")
     monkeypatch.setenv("A_HOST", "minio")
     settings = Settings.from_keywords(
-        changed(parameters_verification_keys=["${A_KEY}"], minimum_serial="${A_SERIAL}", minio_url="http://${A_HOST}:9000")
+        changed(
+            parameters_verification_keys=["${A_KEY}"], minimum_serial="${A_SERIAL}", minio_url="http://${A_HOST}:9000"
+        )
     )
     assert (settings.minimum_serial, settings.minio_url) == (7, "http://minio:9000")
     assert [str(key) for key in settings.trusted_keys] == [PUBLIC]
@@ -42,7 +44,7 @@ def test_a_missing_variable_is_named_with_its_setting(monkeypatch, value):
     monkeypatch.delenv("NOT_THERE", raising=False)
     if value is not None:
         monkeypatch.setenv("NOT_THERE", value)
-    with pytest.raises(ConfigurationError, match="NOT_THERE is missing.*minio_secret_key"):
+    with pytest.raises(ConfigurationError, match=r"NOT_THERE is missing.*minio_secret_key"):
         Settings.from_keywords(changed(minio_secret_key="${NOT_THERE}"))
 
 

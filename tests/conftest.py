@@ -1,0 +1,46 @@
+"""What tests of every package share: a real S3 server, and a bucket of their own in it."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from signed_parameters.local_server import LocalS3Server
+from signed_parameters.storage.s3 import S3Settings
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running S3 server and the credentials of its owner."""
+
+    url: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def settings(self) -> S3Settings:
+        return S3Settings(self.url, self.access_key, self.secret_key)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """The server that TEST_S3_ENDPOINT, TEST_S3_ACCESS_KEY and TEST_S3_SECRET_KEY name, else one of our own."""
+    if endpoint := os.environ.get("TEST_S3_ENDPOINT"):
+        yield S3Server(endpoint, os.environ["TEST_S3_ACCESS_KEY"], os.environ["TEST_S3_SECRET_KEY"])
+        return
+    with LocalS3Server() as server:
+        yield S3Server(server.url, server.access_key, server.secret_key)
+
+
+@pytest.fixture
+def s3_bucket(s3_server: S3Server) -> Iterator[str]:
+    """A new, empty bucket, removed with all that is in it."""
+    client = s3_server.settings.client()
+    bucket = f"test-{secrets.token_hex(8)}"
+    client.make_bucket(bucket)
+    yield bucket
+    for item in client.list_objects(bucket, recursive=True):
+        client.remove_object(bucket, item.object_name)
+    client.remove_bucket(bucket)
