@@ -274,3 +274,17 @@ def test_the_scan_agrees_on_names_from_the_memo(pieces: list[bytes]) -> None:
     except pickle.UnpicklingError:
         return
     assert recorder.asked == found
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_text("collections") + _text("OrderedDict") + b"\x93.", "not on its signed list"),
+        (_text("posix") + _text("system") + b"\x93.", "nothing that runs commands or code"),
+        (_text("logging") + _text("os.mkdir") + b"\x93.", "Dotted names are never allowed"),
+        (b"ccollections\nOrderedDict\n.", "not on its signed list"),
+    ],
+)
+def test_the_unpickler_refuses_even_what_a_scan_would_have_missed(data: bytes, message: str) -> None:
+    with pytest.raises(sp.UnsafePickle, match=message):
+        pickles._Unpickler(b"\x80\x04" + data, frozenset(), "the pickle").load()

@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from ml_base.utilities import ModelManager
 
 from diabetes_risk_model.prediction.schemas import DiabetesRiskModelInput
+from diabetes_risk_model.service.application import build_application
 from diabetes_risk_model.service.contract import contract, main
 
 COMMITTED = Path(__file__).parents[3] / "service_contract.yaml"
@@ -37,3 +39,12 @@ def test_it_writes_what_check_accepts(tmp_path):
     path = tmp_path / "contract.yaml"
     assert CliRunner().invoke(main, [str(path)]).exit_code == 0
     assert CliRunner().invoke(main, [str(path), "--check"]).exit_code == 0
+
+
+def test_our_application_serves_the_same_contract(bucket, write_configuration):
+    application = build_application(write_configuration(bucket.settings()))
+    try:
+        ours = application.openapi()["paths"]
+    finally:
+        ModelManager.clear_instance()
+    assert ours == yaml.safe_load(COMMITTED.read_text())["paths"]
