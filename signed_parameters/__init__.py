@@ -20,7 +20,7 @@ The modules, in the order in which a package goes through them:
 * `policy`, `checks`: what the serving side demands.
 * `verification`, `verified`: fetch, verify, read, load.
 * `errors`, `limits`, `files`: the tree of errors, bounds on what is read, writing whole or not at all. `cli`: commands.
-* `local_server`: an S3 server on this machine, for trying things out.
+* `local_server` (with `child_process`): an S3 server on this machine, for trying things out.
 """
 
 from signed_parameters.errors import (

@@ -100,10 +100,8 @@ def keygen(algorithm: str, out: Path, public: Path) -> tuple[str, Answer]:
     key = sp.SigningKey.generate(algorithm)
     key.save(out)
     try:
-        with replacement(public, overwrite=False) as file:
-            public_mode = 0o644 if algorithm == Algorithm.ED25519 else 0o600
+        with replacement(public, overwrite=False, mode=0o644 if algorithm == Algorithm.ED25519 else 0o600) as file:
             file.write(f"{key.verification_key}\n".encode())
-        public.chmod(public_mode)
     except OSError as error:
         out.unlink()
         raise sp.ConfigurationError(f"{public} cannot be written", found=str(error.strerror)) from None

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import mmap
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import Protocol
 from blake3 import blake3
 
 _HEX_DIGITS = 64
+_BUFFER_BYTES = 4 << 20
 
 
 class DigestAlgorithm(StrEnum):
@@ -70,7 +70,7 @@ def digest_bytes(data: bytes, algorithm: DigestAlgorithm) -> Digest:
 
 
 def digest_file(descriptor: int, algorithm: DigestAlgorithm, offset: int = 0, size: int | None = None) -> Digest:
-    """Return the digest of an open file, or of the `size` bytes from `offset`, without copying it into memory.
+    """Return the digest of an open file, or of the `size` bytes from `offset`, in bounded memory.
 
     Args:
         descriptor: of a regular file, open for reading.
@@ -80,12 +80,9 @@ def digest_file(descriptor: int, algorithm: DigestAlgorithm, offset: int = 0, si
     """
     end = os.fstat(descriptor).st_size if size is None else offset + size
     hasher = new_hasher(algorithm)
-    if end > offset:
-        start = offset - offset % mmap.ALLOCATIONGRANULARITY
-        with (
-            mmap.mmap(descriptor, end - start, access=mmap.ACCESS_READ, offset=start) as mapped,
-            memoryview(mapped) as view,
-            view[offset - start :] as part,
-        ):
-            hasher.update(part)
+    # Read, not mapped: a mapped file that somebody cuts short meanwhile would kill the process.
+    with memoryview(bytearray(max(0, min(_BUFFER_BYTES, end - offset)))) as buffer:
+        while offset < end and (count := os.preadv(descriptor, [buffer[: end - offset]], offset)):
+            hasher.update(buffer[:count])
+            offset += count
     return Digest(algorithm, hasher.hexdigest())

@@ -9,12 +9,13 @@ from typing import BinaryIO
 
 
 @contextmanager
-def replacement(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
+def replacement(target: Path, *, overwrite: bool = True, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Write a file beside its place, and put it there when the block ends well; after an error nothing is left.
 
     Args:
         target: the file's place. Its folder must exist.
         overwrite: whether it may replace a file that is there.
+        mode: the file's permissions; until it is whole, only its owner may read it.
 
     Raises:
         FileExistsError: there is a file, and `overwrite` is not set.
@@ -26,7 +27,7 @@ def replacement(target: Path, *, overwrite: bool = True) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         if overwrite:
             os.replace(temporary, target)
         else:

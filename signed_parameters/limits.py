@@ -16,6 +16,7 @@ class Limits:
         signatures: signatures in one envelope.
         connect_seconds: wait for a storage server to accept a connection.
         read_seconds: wait for the next bytes of a storage server.
+        download_seconds: wait for the whole of an object, however steadily its bytes drip in.
     """
 
     envelope_bytes: int = MEBIBYTE
@@ -23,6 +24,7 @@ class Limits:
     signatures: int = 16
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
+    download_seconds: float = 3600.0
 
 
 DEFAULT_LIMITS = Limits()

@@ -6,7 +6,6 @@ the names, which the signer records in the statement. `load` runs the program wi
 
 import io
 import pickle
-import pickletools
 from collections.abc import Collection
 from types import ModuleType
 from typing import Any
@@ -52,6 +51,8 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
         UnsafePickle: it is no plain pickle (a joblib file with arrays is none), or uses opcodes or names that are never
             allowed: the extension registry, persistent ids, dotted names, names made at run time.
     """
+    import pickletools  # its tables take memory that a service of ONNX models need not spend
+
     found: set[str] = set()
     memo: dict[int, str | None] = {}
     strings: list[str | None] = []

@@ -98,9 +98,9 @@ def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
         try:
             _check_size(address, size, os.fstat(descriptor).st_size)
             check_digest(address, statement.package_digest, digest_file(descriptor, algorithm))
-        except (OSError, ValueError) as error:  # it shrank just now, or its file system cannot map files
+        except OSError as error:
             os.close(descriptor)
-            raise Unavailable(f"{address} cannot be read", found=str(error)) from None
+            raise Unavailable(f"{address} cannot be read", found=str(error.strerror)) from None
         except BaseException:
             os.close(descriptor)
             raise

@@ -87,7 +87,7 @@ class VerifiedPackage:
         try:
             with replacement(target) as copy:
                 offset = 0
-                while chunk := os.pread(source, CHUNK_BYTES, offset):
+                while offset <= self.statement.package_size and (chunk := os.pread(source, CHUNK_BYTES, offset)):
                     hasher.update(chunk)
                     copy.write(chunk)
                     offset += len(chunk)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ class S3Storage(Storage):
         self._bucket = bucket
         self._folder = f"{folder.strip('/')}/" if folder.strip("/") else ""
         self._settings = settings or S3Settings.from_environment()
+        self._limits = limits
         self._client = self._settings.client(limits)
 
     def address(self, name: str) -> str:
@@ -156,7 +158,15 @@ class S3Storage(Storage):
     def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         with self._errors(name):
             # Not decoded: what was signed is what is stored, and a compressed answer could expand without bound.
-            yield from response.stream(CHUNK_BYTES, decode_content=False)
+            deadline = time.monotonic() + self._limits.download_seconds
+            while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"{self.address(name)} took too long to come",
+                        expected=f"all of it within {self._limits.download_seconds:g} seconds",
+                        remedy="Raise the policy's limits if the network is that slow.",
+                    )
+                yield chunk
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Upload a file."""

@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -387,6 +388,23 @@ def test_an_answer_is_not_unpacked(misbehaving: Misbehaving) -> None:
     packed = gzip.compress(bytes(10 * MEBIBYTE))
     answer = _response(packed, Content_Encoding="gzip")
     assert misbehaving(answer).read("a.zip", len(packed)) == packed
+
+
+def test_an_object_that_drips_in_byte_by_byte_is_given_up(serve: Callable[[bytes | Answer], RawServer]) -> None:
+    dripped = 0
+
+    def drip(connection: socket.socket) -> None:
+        nonlocal dripped
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for dripped in range(1, 1001):
+            connection.sendall(b"x")
+            time.sleep(0.02)
+
+    limits = sp.Limits(read_seconds=5.0, download_seconds=0.2)
+    storage = S3Storage("bucket", settings=S3Settings(serve(drip).url, "key", "secret"), limits=limits)
+    with pytest.raises(sp.Unavailable, match="took too long"):
+        storage.read("object", 1000)
+    assert 0 < dripped < 1000
 
 
 def _endless(header: bytes, piece: bytes) -> Answer:
