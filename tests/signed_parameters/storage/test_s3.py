@@ -396,7 +396,8 @@ def test_an_object_that_drips_in_byte_by_byte_is_given_up(serve: Callable[[bytes
     def drip(connection: socket.socket) -> None:
         nonlocal dripped
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for dripped in range(1, 1001):
+        for _ in range(1000):
+            dripped += 1
             connection.sendall(b"x")
             time.sleep(0.02)
 
