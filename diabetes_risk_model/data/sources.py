@@ -20,6 +20,7 @@ from diabetes_risk_model.data.validation import validate
 AUTO, KAGGLE, EMBEDDED, FILE = "auto", "kaggle", "embedded", "file"
 FILE_VARIABLE = "DIABETES_DATA"
 EMBEDDED_ROWS = 70_692
+_MOST_EMBEDDED_ROWS = 5_000_000
 _WHERE = {
     AUTO: f"{FILE_VARIABLE} is not set and there are no Kaggle credentials",
     EMBEDDED: "as asked for",
@@ -61,7 +62,7 @@ def load_survey(source: str = AUTO, *, rows: int | None = None, seed: int = 42) 
         source: "kaggle", "embedded", the path of a CSV file, or "auto": the file that the environment variable
             DIABETES_DATA names, else Kaggle where there are credentials, else the embedded survey.
         rows: how many rows, at least 2. Of a file, a shuffled sample in which the shares of the classes are kept, or
-            the whole file in its own order if it has no more rows; of the embedded survey, any number.
+            the whole file in its own order if it has no more rows; of the embedded survey, up to 5 million.
             Without it the whole file, or 70,692 embedded rows.
         seed: of the sample or of the embedded rows, 0 or more.
 
@@ -89,6 +90,11 @@ def load_survey(source: str = AUTO, *, rows: int | None = None, seed: int = 42) 
 
 
 def _from_embedded(asked: str, rows: int, seed: int) -> Survey:
+    if rows > _MOST_EMBEDDED_ROWS:
+        raise DataError(
+            f"Cannot draw {rows:,} rows of the embedded survey; expected at most {_MOST_EMBEDDED_ROWS:,}, which the "
+            "memory of a common machine holds. Draw them in parts, with other seeds."
+        )
     frame = validate(embedded.draw(rows, seed))
     description = f"the embedded survey ({_WHERE[asked]}): {rows:,} synthetic rows drawn with seed {seed}"
     return Survey(frame, EMBEDDED, description, {"seed": seed})

@@ -152,6 +152,7 @@ def test_a_file_with_one_class_is_refused(tmp_path: Path, rows: pd.DataFrame) ->
         ({"source": " "}, "The source is empty"),
         ({"rows": 1}, "Cannot load 1 rows; expected at least 2"),
         ({"rows": 0}, "Cannot load 0 rows"),
+        ({"source": "embedded", "rows": 5_000_001}, "expected at most 5,000,000"),
         ({"seed": -1}, "Cannot use seed -1"),
     ],
 )
