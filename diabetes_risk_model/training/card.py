@@ -179,7 +179,8 @@ def spread_sentence(tuning: Mapping[str, Any]) -> str:
     if tuning["inside_spread"]:
         size += " The difference lies inside that spread, so it shows neither a better nor a worse model."
     else:
-        size += " The difference is larger than that spread."
+        verdict = "better" if tuning["difference"] > 0 else "worse"
+        size += f" The difference is larger than that spread: the tuned set is {verdict}."
     used = "the tuned ones" if tuning["kept"] else "the default ones, because no tuned set had a higher mean"
     return f"{size} The hyperparameters in use are {used}."
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
-_LOG_PATH = "PYCARET_CUSTOM_LOGGING_PATH"
+LOG_PATH = "PYCARET_CUSTOM_LOGGING_PATH"
 
 
 @contextmanager
@@ -29,8 +29,8 @@ def import_pycaret() -> Any:
     Here neither happens.
     """
     showwarning = warnings.showwarning
-    before = os.environ.get(_LOG_PATH)
-    os.environ[_LOG_PATH] = os.devnull
+    before = os.environ.get(LOG_PATH)
+    os.environ[LOG_PATH] = os.devnull
     try:
         with quiet():
             import pycaret.classification
@@ -40,9 +40,9 @@ def import_pycaret() -> Any:
     finally:
         warnings.showwarning = showwarning
         if before is None:
-            del os.environ[_LOG_PATH]
+            del os.environ[LOG_PATH]
         else:
-            os.environ[_LOG_PATH] = before
+            os.environ[LOG_PATH] = before
     return pycaret.classification
 
 

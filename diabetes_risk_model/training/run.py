@@ -21,6 +21,7 @@ from diabetes_risk_model.training.reduce import reduce_pipeline, to_pickle
 from diabetes_risk_model.training.train import (
     OPTIMIZED,
     SELECTED,
+    SELECTION_GAIN,
     SETTINGS,
     Trained,
     compare,
@@ -132,7 +133,7 @@ def manifest(facts: CardFacts, profile: Profile) -> dict[str, Any]:
         "data": dict(facts.survey),
         "seed": facts.seed,
         "profile": asdict(profile),
-        "settings": plain(SETTINGS),
+        "settings": {**plain(SETTINGS), "selection_gain": SELECTION_GAIN, "optimize": OPTIMIZED},
         "columns": [column.name for column in facts.columns],
         "libraries": library_versions(),
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from diabetes_risk_model.data.columns import AGE, BMI, GENERAL_HEALTH, INCOME, TARGET
 from diabetes_risk_model.training.errors import SelectionError, TrainingError
 from diabetes_risk_model.training.profiles import Profile, find_profile
-from diabetes_risk_model.training.quiet import import_pycaret, pycaret_call, quiet
+from diabetes_risk_model.training.quiet import import_pycaret, pycaret_call
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,6 +211,5 @@ def finalize(experiment: Experiment, trained: Trained) -> Any:
     """
     with pycaret_call():
         pipeline = experiment.pycaret.finalize_model(trained.model)
-    with quiet():
-        check_selection(tuple(pipeline.steps[-1][1].feature_names_in_))
+    check_selection(tuple(pipeline.steps[-1][1].feature_names_in_))
     return pipeline

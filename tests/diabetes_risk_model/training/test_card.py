@@ -91,14 +91,14 @@ def test_nothing_in_a_description_becomes_markup(facts):
 
 
 @pytest.mark.parametrize(
-    ("inside", "kept", "expected"),
+    ("difference", "inside", "kept", "expected"),
     [
-        (True, True, ("inside that spread", "the tuned ones")),
-        (False, True, ("larger than that spread", "the tuned ones")),
-        (True, False, ("inside that spread", "the default ones")),
+        (0.001, True, True, ("+0.0010", "inside that spread", "the tuned ones")),
+        (0.008, False, True, ("+0.0080", "larger than that spread: the tuned set is better", "the tuned ones")),
+        (-0.001, True, False, ("-0.0010", "inside that spread", "the default ones")),
+        (-0.008, False, False, ("-0.0080", "larger than that spread: the tuned set is worse", "the default ones")),
     ],
 )
-def test_the_sentence_on_tuning_follows_the_numbers(inside, kept, expected):
-    sentence = spread_sentence({**METRICS["tuning"], "inside_spread": inside, "kept": kept})
+def test_the_sentence_on_tuning_follows_the_numbers(difference, inside, kept, expected):
+    sentence = spread_sentence({**METRICS["tuning"], "difference": difference, "inside_spread": inside, "kept": kept})
     assert all(part in sentence for part in expected)
-    assert "+0.0010" in sentence
