@@ -20,7 +20,7 @@ def _split(value: object) -> object:
 
 def _refuse_number(value: object) -> object:
     if isinstance(value, int | float):
-        raise ValueError("put it in quotes, because YAML reads 2026_11_21 as a number")
+        raise ValueError("put it in quotes, because YAML reads 2026_11_21 as a number")  # noqa: TRY004 (for pydantic)
     return value
 
 
