@@ -66,15 +66,14 @@ def anonymous_bytes() -> int:
 
 @contextmanager
 def watched_memory() -> Iterator[Growth]:
-    """Watch the anonymous memory from a thread while the block runs; the growth is there after it."""
+    """Watch the anonymous memory from a thread while the block runs; the growth so far is there at any time."""
     growth = Growth()
-    before = peak = anonymous_bytes()
+    before = anonymous_bytes()
     ended = threading.Event()
 
     def sample() -> None:
-        nonlocal peak
         while not ended.wait(_SAMPLE_SECONDS):
-            peak = max(peak, anonymous_bytes())
+            growth.megabytes = max(growth.megabytes, (anonymous_bytes() - before) / 1e6)
 
     sampler = threading.Thread(target=sample)
     sampler.start()
@@ -83,7 +82,7 @@ def watched_memory() -> Iterator[Growth]:
     finally:
         ended.set()
         sampler.join()
-        growth.megabytes = (max(peak, anonymous_bytes()) - before) / 1e6
+        growth.megabytes = max(growth.megabytes, (anonymous_bytes() - before) / 1e6)
 
 
 def timed(call: Callable[[], object]) -> float:
