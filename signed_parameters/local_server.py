@@ -149,7 +149,8 @@ class LocalS3Server:
             message = f"Expected a folder, or a place to make one, at {self.folder}; found: {error.strerror}."
             raise LocalServerError(f"{message} Choose another folder.") from error
         address = f"127.0.0.1:{self._port}"
-        command = [str(binary), "serve", "s3", "--addr", address, "--dir-cache-time", "0", str(self.folder)]
+        # Files that are changed in the folder itself are seen at once. With a cache time of 0, rclone busies a core.
+        command = [str(binary), "serve", "s3", "--addr", address, "--dir-cache-time", "1ms", str(self.folder)]
         # The secret goes by the environment, because any user of the machine can read a command line.
         environment = {
             "RCLONE_CONFIG": os.devnull,
