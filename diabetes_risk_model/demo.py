@@ -223,6 +223,7 @@ def _expect_refusal(stored: Stored, reason: str) -> None:
                 raise DemonstrationError("expected the new service to refuse the package, found that it is ready")
             time.sleep(0.05)
         status, _ = _post(service.url + PREDICTION_PATH, _PEOPLE[0][1])
+        service.stop()  # its log is complete after this
         lines = [line for line in service.log().splitlines() if f"{reason}:" in line]
         if not lines or status == 200:
             raise DemonstrationError(f"expected a refusal with {reason}, found HTTP {status} and:\n{service.log(20)}")

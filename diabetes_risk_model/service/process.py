@@ -182,8 +182,7 @@ class ServiceProcess:
         raise self._failure(f"ended with status {self._started().exit_code} before it was ready")
 
     def _failure(self, what: str) -> ServiceError:
-        if self._child is not None and not self._child.running:
-            self._child.stop()  # its output is complete after this
+        self._started().stop()  # its output is complete after this, and what it says last is the reason
         log = self.log(_LOG_LINES) or "(nothing)"
         return ServiceError(f"The service {self._app} with {self._config.name} {what}. Its log ends with:\n{log}")
 
