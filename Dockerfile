@@ -27,6 +27,7 @@ COPY configuration/docker_rest_config.yaml /etc/service/rest_config.yaml
 ENV PATH=/opt/service/bin:$PATH \
     PYTHONPATH=/opt/service/application \
     PYTHONDONTWRITEBYTECODE=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONUNBUFFERED=1 \
     REST_CONFIG=/etc/service/rest_config.yaml
 USER 10001:10001

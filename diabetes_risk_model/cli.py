@@ -4,6 +4,7 @@ Exit status: 0 done, 1 refused by verification or a step that failed, 2 usage, c
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -15,11 +16,13 @@ import click
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import console, step
-from signed_parameters import SignedParametersError, SigningKey
+from signed_parameters import ConfigurationError, SignedParametersError, SigningKey
 
 _ARTEFACTS = Path("build/artefacts")
 _PACKAGES = Path("build/packages")
 _DEMO = Path("build/demo")
+_DEMO_FOLDERS = frozenset({"artefacts", "attack", "matplotlib", "packages", "s3"})
+_MOST_DAYS = 36_500
 P = ParamSpec("P")
 
 _source = click.option(
@@ -49,14 +52,23 @@ def _command(function: Callable[P, None]) -> Callable[P, None]:
         except (TrainingError, ServiceError, LocalServerError) as error:
             click.echo(f"{type(error).__name__}: {error}", err=True)
             sys.exit(1)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            click.echo(f"{type(error).__name__}: {error.strerror or error}{where}", err=True)
+            sys.exit(2)
 
     return run
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="diabetes-risk-model")
 def main() -> None:
     """From the diabetes survey to a signed package, and to a verified prediction."""
+    # ONNX Runtime would report its use to its maker, and leave files in the home and temporary folders.
 
 
 @main.command()
@@ -74,8 +86,9 @@ def data(source: str, seed: int, rows: int | None, out: Path | None) -> None:
         running.note(survey.description)
     console.print_json(json.dumps(survey.manifest()))
     if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
         survey.frame.to_csv(out, index=False)
-        console.print(f"wrote {out}")
+        _say(f"wrote {out}")
 
 
 @main.command()
@@ -89,7 +102,7 @@ def profile(source: str, seed: int, out: Path) -> None:
     from diabetes_risk_model.training.profile import profile_survey
 
     survey = load_survey(source, seed=seed)
-    console.print(survey.description)
+    _say(survey.description)
     out.parent.mkdir(parents=True, exist_ok=True)
     profile_survey(survey, out)
 
@@ -104,8 +117,12 @@ def profile(source: str, seed: int, out: Path) -> None:
 def train(source: str, seed: int, profile: str, out: Path, parameters_version: str | None) -> None:
     """Train, evaluate, reduce and export; write the package's files."""
     from diabetes_risk_model.data.sources import load_survey
+    from diabetes_risk_model.packaging import check_parameters_version
     from diabetes_risk_model.training.run import train as run
 
+    parameters_version = _today() if parameters_version is None else parameters_version
+    check_parameters_version(parameters_version)
+    out.mkdir(parents=True, exist_ok=True)
     with step("Load the survey") as running:
         survey = load_survey(source, seed=seed)
         running.note(survey.description)
@@ -115,16 +132,16 @@ def train(source: str, seed: int, profile: str, out: Path, parameters_version: s
         profile=profile,
         seed=seed,
         version=__version__,
-        parameters_version=parameters_version or _today(),
+        parameters_version=parameters_version,
     )
-    console.print(f"The package's files are in {out}; look at {out / 'card.html'}.")
+    _say(f"The package's files are in {out}; look at {out / 'card.html'}.")
 
 
 @main.command()
 @click.argument("artefacts", type=click.Path(path_type=Path, file_okay=False), default=_ARTEFACTS)
 @click.option("--key", required=True, help="File of the signing key, or env:NAME.")
 @click.option("--serial", type=click.IntRange(min=0), required=True, help="Larger than that of the package before.")
-@click.option("--expires-days", type=click.IntRange(min=1), default=None, help="Default: it does not expire.")
+@click.option("--expires-days", type=click.IntRange(1, _MOST_DAYS), default=None, help="Default: it does not expire.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=_PACKAGES, show_default=True)
 @_command
 def package(artefacts: Path, key: str, serial: int, expires_days: int | None, out: Path) -> None:
@@ -140,7 +157,7 @@ def package(artefacts: Path, key: str, serial: int, expires_days: int | None, ou
         serial=serial,
         expires_in=None if expires_days is None else timedelta(days=expires_days),
     )
-    console.print(f"built and signed {written}")
+    _say(f"built and signed {written}")
 
 
 @main.command()
@@ -150,8 +167,18 @@ def package(artefacts: Path, key: str, serial: int, expires_days: int | None, ou
 @_command
 def demo(source: str, folder: Path, keep_serving: bool) -> None:
     """Show the whole way, from the survey to an attack that is refused."""
-    from diabetes_risk_model.demo import run
+    from diabetes_risk_model.demo import CONFIGURATION, run
 
+    if not CONFIGURATION.is_file():
+        raise ConfigurationError(f"there is no {CONFIGURATION} here", remedy="Run this in the repository's folder.")
+    if folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - _DEMO_FOLDERS):
+        raise ConfigurationError(
+            f"{folder} is not empty, and the demonstration would empty it",
+            expected="a new folder, or that of an earlier demonstration",
+            found=min(strange),
+            remedy="Name another --folder.",
+        )
+    os.environ.setdefault("MPLCONFIGDIR", str(folder.absolute() / "matplotlib"))  # else it is in the home folder
     run(folder, source=source, keep_serving=keep_serving)
 
 

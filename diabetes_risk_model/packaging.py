@@ -5,9 +5,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from diabetes_risk_model import __version__
 from diabetes_risk_model.prediction.parameters import MODEL_NAME, package_name
 from signed_parameters import ConfigurationError, SigningKey, build_package, sign_package
+from signed_parameters.statement import Label
+
+_label: TypeAdapter[str] = TypeAdapter(Label)
 
 
 def trained_files(folder: Path) -> tuple[dict[str, Path], str]:
@@ -17,13 +22,30 @@ def trained_files(folder: Path) -> tuple[dict[str, Path], str]:
         ConfigurationError: the folder does not hold what `train` writes.
     """
     try:
-        parameters_version = str(json.loads((folder / "manifest.json").read_text())["parameters_version"])
-    except (OSError, ValueError, LookupError):
+        parameters_version = json.loads((folder / "manifest.json").read_bytes())["parameters_version"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         raise ConfigurationError(
             f"{folder} does not hold a trained model", remedy="Run `diabetes-risk-model train` first."
         ) from None
+    check_parameters_version(parameters_version)
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return files, parameters_version
+
+
+def check_parameters_version(text: object) -> None:
+    """Check that a text can be a parameters version, which becomes part of a file's name.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    try:
+        _label.validate_python(text, strict=True)
+    except ValidationError:
+        raise ConfigurationError(
+            "the parameters version is not usable",
+            expected="a text such as 2026_11_21, of letters, digits, '.', '_', '+' and '-'",
+            found=repr(text),
+        ) from None
 
 
 def package_parameters(
@@ -49,10 +71,14 @@ def package_parameters(
         Path of the package.
 
     Raises:
-        ConfigurationError: a name or a value is not usable.
+        ConfigurationError: a name or a value is not usable, or the folder cannot be made.
         UnsafePickle: a pickle asks for what is never allowed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    check_parameters_version(parameters_version)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"folder {folder} cannot be made", found=str(error.strerror)) from None
     package = build_package(folder / package_name(parameters_version), files)
     sign_package(
         package,

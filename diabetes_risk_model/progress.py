@@ -24,7 +24,7 @@ class Step:
         """Show what the step is doing now, such as "2 of 6: lightgbm"."""
         self._status.update(f"{escape(self._text)} [dim]{escape(detail)}[/dim]")
         if not console.is_terminal:
-            console.print(f"    {escape(self._text)}: {escape(detail)}")
+            console.print(f"    {escape(self._text)}: {escape(detail)}", soft_wrap=True)
 
     def note(self, result: str) -> None:
         """Set what is printed behind the step's text when it is done, such as "70,692 rows"."""
@@ -43,9 +43,9 @@ def step(text: str) -> Iterator[Step]:
         try:
             yield running
         except BaseException:
-            console.print(f"  [red]✗[/red] {escape(text)}")
+            console.print(f"  [red]✗[/red] {escape(text)}", soft_wrap=True)
             raise
     seconds = time.perf_counter() - started
     result = f" [dim]·[/dim] {escape(running.result)}" if running.result else ""
     elapsed = f" [dim]({seconds:.1f} s)[/dim]" if seconds >= _SLOW_SECONDS else ""
-    console.print(f"  [green]✓[/green] {escape(text)}{result}{elapsed}")
+    console.print(f"  [green]✓[/green] {escape(text)}{result}{elapsed}", soft_wrap=True)

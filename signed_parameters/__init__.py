@@ -19,7 +19,8 @@ The modules, in the order in which a package goes through them:
 * `storage`: where packages are kept.
 * `policy`, `checks`: what the serving side demands.
 * `verification`, `verified`: fetch, verify, read, load.
-* `errors`, `limits`, `files`: the tree of errors, bounds on what is read, writing whole or not at all. `cli`: commands.
+* `errors`, `limits`, `files`: the tree of errors, bounds on what is read, writing whole or not at all.
+* `cli` (with `answers`): commands.
 * `local_server` (with `child_process`): an S3 server on this machine, for trying things out.
 """
 

@@ -4,19 +4,18 @@ Exit status: 0 done, 1 refused by verification, 2 usage or configuration, 3 stor
 to say goes to standard output as one JSON object, errors included.
 """
 
-import json
+import os
 import re
-import sys
 from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import click
 
 import signed_parameters as sp
 from signed_parameters.algorithms import Algorithm
+from signed_parameters.answers import Answer, Commands, command
 from signed_parameters.digests import DigestAlgorithm
 from signed_parameters.files import replacement
 from signed_parameters.limits import DEFAULT_LIMITS
@@ -26,28 +25,7 @@ from signed_parameters.verification import read_envelope
 
 _UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([dhm])")
-P = ParamSpec("P")
-Answer = dict[str, Any]
-
-
-def _command(function: Callable[P, tuple[str, Answer]]) -> Callable[P, None]:
-    """Let a command return what it has to say, as text and as an object, and end with the exit status of its error."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object.")
-    @wraps(function)
-    def run(*arguments: P.args, **options: P.kwargs) -> None:
-        as_json = options.pop("as_json")
-        try:
-            text, answer = function(*arguments, **options)
-        except sp.SignedParametersError as error:
-            if as_json:
-                print(json.dumps({"error": type(error).__name__, "message": str(error)}))
-            else:
-                print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        print(json.dumps(answer) if as_json else text)
-
-    return run
+_MAXIMUM_KEY_FILE_BYTES = 16_384
 
 
 def _policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +50,7 @@ def _policy_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(sp.__version__, prog_name="signed-parameters")
 def main() -> None:
     """Sign model parameters where you train, verify them where you serve."""
@@ -94,8 +72,8 @@ def main() -> None:
     show_default=True,
     help="Where to write what the serving side gets.",
 )
-@_command
-def keygen(algorithm: str, out: Path, public: Path) -> tuple[str, Answer]:
+@command
+def keygen(algorithm: str, out: Path, public: Path) -> tuple[list[str], Answer]:
     """Make a signing key, and the verification key that belongs to it."""
     key = sp.SigningKey.generate(algorithm)
     key.save(out)
@@ -111,18 +89,22 @@ def keygen(algorithm: str, out: Path, public: Path) -> tuple[str, Answer]:
         f"verification key   {shown}",
         f"key id             {key.key_id}",
     ]
-    return "\n".join(lines), {"signing_key": str(out), "verification_key": str(public), "key_id": key.key_id}
+    return lines, {"signing_key": str(out), "verification_key": str(public), "key_id": key.key_id}
 
 
 @main.command()
 @click.argument("package", type=click.Path(path_type=Path))
 @click.argument("files", nargs=-1, required=True, metavar="FOLDER | NAME=PATH ...")
-@_command
-def build(package: Path, files: tuple[str, ...]) -> tuple[str, Answer]:
+@command
+def build(package: Path, files: tuple[str, ...]) -> tuple[list[str], Answer]:
     """Build a package of a folder's files, or of files by the names that they get in it."""
     contents = _contents(files)
+    if any(os.path.realpath(path) == os.path.realpath(package) for path in contents.values()):
+        raise sp.ConfigurationError(
+            f"package {package} would hold itself", remedy="Write it to a place outside the folder of its files."
+        )
     sp.build_package(package, files=contents)
-    return f"built {package}: {len(contents)} files, {package.stat().st_size:,} bytes", {
+    return [f"built {package}: {len(contents)} files, {package.stat().st_size:,} bytes"], {
         "package": str(package),
         "files": sorted(contents),
     }
@@ -142,21 +124,21 @@ def build(package: Path, files: tuple[str, ...]) -> tuple[str, Answer]:
     default=DigestAlgorithm.BLAKE3.value,
     show_default=True,
 )
-@_command
-def sign(package: Path, key: str, expires_in: str | None, **what: Any) -> tuple[str, Answer]:
+@command
+def sign(package: Path, key: str, expires_in: str | None, **what: Any) -> tuple[list[str], Answer]:
     """Sign a package: write its envelope beside it."""
     envelope = sp.sign_package(package, key=sp.SigningKey.load(key), expires_in=_duration(expires_in), **what)
-    return f"signed {package}: {envelope}", {"package": str(package), "envelope": str(envelope)}
+    return [f"signed {package}: {envelope}"], {"package": str(package), "envelope": str(envelope)}
 
 
 @main.command()
 @click.argument("uri")
 @_policy_options
-@_command
-def verify(uri: str, **policy: Any) -> tuple[str, Answer]:
+@command
+def verify(uri: str, **policy: Any) -> tuple[list[str], Answer]:
     """Verify a package at a path or s3:// address. Exit status 1 means: refused."""
     with sp.verify_package(uri, _policy(**policy)) as package:
-        return f"verified {uri}\n{_describe(package.statement)}\nsigned by          {package.key_id}", {
+        return [f"verified {uri}", *_describe(package.statement), f"signed by          {package.key_id}"], {
             "verified": True,
             "key_id": package.key_id,
             "statement": package.statement.model_dump(mode="json"),
@@ -165,18 +147,18 @@ def verify(uri: str, **policy: Any) -> tuple[str, Answer]:
 
 @main.command()
 @click.argument("uri")
-@_command
-def inspect(uri: str) -> tuple[str, Answer]:
+@command
+def inspect(uri: str) -> tuple[list[str], Answer]:
     """Show what a package's envelope says, WITHOUT verifying it."""
     storage, name = locate(uri)
     envelope = read_envelope(storage, name.removesuffix(ENVELOPE_SUFFIX), DEFAULT_LIMITS.envelope_bytes)
     statement = sp.Statement.from_payload(envelope.payload)
     signers = [signature.key_id for signature in envelope.signatures]
-    lines = ["NOT VERIFIED: anybody could have written this.", _describe(statement)]
+    lines = ["NOT VERIFIED: anybody could have written this.", *_describe(statement)]
     lines += [f"claims signature   {key_id}" for key_id in signers]
     lines += [f"file               {file.name} ({file.size:,} bytes, {file.digest})" for file in statement.files]
     lines += [f"{name} needs  {entry}" for name, entries in statement.pickles.items() for entry in entries]
-    return "\n".join(lines), {
+    return lines, {
         "verified": False,
         "claimed_key_ids": signers,
         "statement": statement.model_dump(mode="json"),
@@ -187,40 +169,48 @@ def inspect(uri: str) -> tuple[str, Answer]:
 @click.argument("package", type=click.Path(path_type=Path))
 @click.argument("folder")
 @click.option("--overwrite", is_flag=True, help="Replace a package of that name, which a service may be reading.")
-@_command
-def push(package: Path, folder: str, overwrite: bool) -> tuple[str, Answer]:
+@command
+def push(package: Path, folder: str, overwrite: bool) -> tuple[list[str], Answer]:
     """Store a package and its envelope in a folder: s3://BUCKET/FOLDER, or a path.
 
     For S3, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where and who.
     """
-    envelope = package.with_name(package.name + ENVELOPE_SUFFIX)
+    envelope = Path(f"{package}{ENVELOPE_SUFFIX}")
     for path in (package, envelope):
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise sp.NotFound(f"there is no {path}", remedy="Build and sign the package first.")
     storage = open_storage(folder)
     for path in (package, envelope):
         storage.write(path.name, path, overwrite=overwrite)
     address = storage.address(package.name)
-    return f"pushed {address}", {"package": address, "envelope": storage.address(envelope.name)}
+    return [f"pushed {address}"], {"package": address, "envelope": storage.address(envelope.name)}
 
 
 @main.command()
 @click.argument("uri")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @_policy_options
-@_command
-def pull(uri: str, folder: Path, **policy: Any) -> tuple[str, Answer]:
+@command
+def pull(uri: str, folder: Path, **policy: Any) -> tuple[list[str], Answer]:
     """Fetch a package and its envelope into a folder, after verifying it."""
-    with sp.verify_package(uri, _policy(**policy)) as package:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = package.save(folder / uri.rpartition("/")[2])
-    return f"verified and pulled {path}", {"package": str(path), "key_id": package.key_id}
+    rules = _policy(**policy)
+    storage, name = locate(uri, limits=rules.limits)
+    with sp.verify_package(name, rules, storage=storage) as package:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise sp.ConfigurationError(
+                f"folder {folder} cannot be made",
+                found=str(error.strerror),
+                remedy="Choose a folder that can be written to.",
+            ) from None
+        path = package.save(folder / Path(name).name)
+    return [f"verified and pulled {path}"], {"package": str(path), "key_id": package.key_id}
 
 
 def _contents(files: tuple[str, ...]) -> dict[str, Path]:
-    if len(files) == 1 and Path(files[0]).is_dir():
-        folder = Path(files[0])
-        return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    if len(files) == 1 and os.path.isdir(files[0]):
+        return _files_below(Path(files[0]))
     contents: dict[str, Path] = {}
     for file in files:
         name, separator, path = file.partition("=")
@@ -232,6 +222,19 @@ def _contents(files: tuple[str, ...]) -> dict[str, Path]:
             )
         contents[name] = Path(path)
     return contents
+
+
+def _files_below(folder: Path) -> dict[str, Path]:
+    """Return every file below a folder. A link to a folder is one too: it is refused later, not left out."""
+
+    def fail(error: OSError) -> None:
+        raise sp.ConfigurationError(f"{error.filename} cannot be read", found=str(error.strerror))
+
+    paths = []
+    for above, folders, names in os.walk(folder, onerror=fail):
+        links = [name for name in folders if os.path.islink(os.path.join(above, name))]
+        paths += [Path(above, name) for name in (*names, *links)]
+    return {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
 
 
 def _duration(text: str | None) -> timedelta | None:
@@ -249,19 +252,20 @@ def _policy(keys: tuple[str, ...], **fields: Any) -> sp.TrustPolicy:
 
 
 def _verification_key(text: str) -> sp.VerificationKey:
-    if ":" not in text or Path(text).is_file():
+    if ":" not in text or os.path.isfile(text):
         try:
-            text = Path(text).read_text()
-        except (OSError, UnicodeDecodeError):
+            with open(text, "rb") as file:
+                text = file.read(_MAXIMUM_KEY_FILE_BYTES).decode()
+        except (OSError, ValueError):
             raise sp.ConfigurationError(
                 f"verification key {text!r} is not usable", expected="ed25519:..., or a file that holds such a key"
             ) from None
     return sp.VerificationKey.parse(text)
 
 
-def _describe(statement: sp.Statement) -> str:
+def _describe(statement: sp.Statement) -> list[str]:
     expires = f"{statement.expires:%Y-%m-%d %H:%M} UTC" if statement.expires else "never"
-    return "\n".join(
+    return [
         f"{label:18} {value}"
         for label, value in (
             ("model", f"{statement.name} {statement.version}"),
@@ -273,4 +277,4 @@ def _describe(statement: sp.Statement) -> str:
             ("files", ", ".join(file.name for file in statement.files)),
             ("runtime", ", ".join(f"{name} {version}" for name, version in statement.runtime.items())),
         )
-    )
+    ]

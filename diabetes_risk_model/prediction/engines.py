@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diabetes_risk_model.data.columns import AGE, BMI, GENERAL_HEALTH, INCOME
+from diabetes_risk_model.onnx import import_onnxruntime
 from signed_parameters import ConfigurationError, VerifiedPackage
 
 INPUT_COLUMNS = (BMI.name, GENERAL_HEALTH.name, AGE.name, INCOME.name)
@@ -30,8 +31,7 @@ class OnnxEngine:
     """Runs the ONNX model with onnxruntime, in one thread: a single row gains nothing from more."""
 
     def __init__(self, model: bytes) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -39,17 +39,16 @@ class OnnxEngine:
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         (model_input,) = self._session.get_inputs()
         self._input = model_input.name
-        self._type = np.float64 if model_input.type == "tensor(double)" else np.float32
 
     def probability(self, row: tuple[float, float, float, float]) -> float:
         """Return the probability of diabetes for one row."""
-        return float(self._run(np.array([row], self._type))[0, 1])
+        return float(self._run(np.array([row]))[0, 1])
 
     def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities, shape (n,), for rows of shape (n, 4)."""
-        return self._run(rows.astype(self._type))[:, 1].astype(np.float64)
+        return self._run(rows)[:, 1].astype(np.float64)
 
-    def _run(self, rows: NDArray[Any]) -> NDArray[Any]:
+    def _run(self, rows: NDArray[np.float64]) -> NDArray[Any]:
         (probabilities,) = self._session.run(["probabilities"], {self._input: rows})
         return probabilities  # type: ignore[no-any-return]
 

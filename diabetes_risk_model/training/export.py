@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from diabetes_risk_model.data.columns import Column
+from diabetes_risk_model.onnx import import_onnxruntime
 from diabetes_risk_model.training import agreement
 from diabetes_risk_model.training.agreement import Agreement, Answers, Floats
 from diabetes_risk_model.training.errors import ExportError
@@ -163,8 +164,7 @@ def onnx_answers(content: bytes, rows: Floats) -> Answers:
         content: the ONNX model.
         rows: shape (rows, 4), NaN where a value is missing.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
