@@ -16,12 +16,11 @@ import click
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import console, step
-from signed_parameters import ConfigurationError, SignedParametersError, SigningKey
+from signed_parameters import SignedParametersError, SigningKey
 
 _ARTEFACTS = Path("build/artefacts")
 _PACKAGES = Path("build/packages")
 _DEMO = Path("build/demo")
-_DEMO_FOLDERS = frozenset({"artefacts", "attack", "matplotlib", "packages", "s3"})
 _MOST_DAYS = 36_500
 P = ParamSpec("P")
 
@@ -68,7 +67,6 @@ def _say(text: str) -> None:
 @click.version_option(__version__, prog_name="diabetes-risk-model")
 def main() -> None:
     """From the diabetes survey to a signed package, and to a verified prediction."""
-    # ONNX Runtime would report its use to its maker, and leave files in the home and temporary folders.
 
 
 @main.command()
@@ -167,17 +165,8 @@ def package(artefacts: Path, key: str, serial: int, expires_days: int | None, ou
 @_command
 def demo(source: str, folder: Path, keep_serving: bool) -> None:
     """Show the whole way, from the survey to an attack that is refused."""
-    from diabetes_risk_model.demo import CONFIGURATION, run
+    from diabetes_risk_model.demo import run
 
-    if not CONFIGURATION.is_file():
-        raise ConfigurationError(f"there is no {CONFIGURATION} here", remedy="Run this in the repository's folder.")
-    if folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - _DEMO_FOLDERS):
-        raise ConfigurationError(
-            f"{folder} is not empty, and the demonstration would empty it",
-            expected="a new folder, or that of an earlier demonstration",
-            found=min(strange),
-            remedy="Name another --folder.",
-        )
     os.environ.setdefault("MPLCONFIGDIR", str(folder.absolute() / "matplotlib"))  # else it is in the home folder
     run(folder, source=source, keep_serving=keep_serving)
 

@@ -35,6 +35,7 @@ BUCKET = "model-files"
 CONFIGURATION = Path("configuration/rest_config.yaml")
 APPLICATION = "diabetes_risk_model.service.main:app"
 PREDICTION_PATH = "/api/models/diabetes_risk_model/prediction"
+_FOLDERS = frozenset({"artefacts", "attack", "matplotlib", "packages", "s3"})
 _REFUSAL_SECONDS = 30.0
 _PEOPLE: tuple[tuple[str, dict[str, object]], ...] = (
     (
@@ -86,11 +87,10 @@ def run(folder: Path, *, source: str = "auto", keep_serving: bool = False) -> No
         keep_serving: leave out the attack, and go on serving until Ctrl-C.
 
     Raises:
+        ConfigurationError: the folder holds something else, or the service's configuration is not in this folder.
         DemonstrationError: something did not end as it must.
     """
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    _empty(folder)
     with ExitStack() as stack:
         files = _train(folder / "artefacts", source)
         server = stack.enter_context(LocalS3Server(folder / "s3"))
@@ -104,6 +104,22 @@ def run(folder: Path, *, source: str = "auto", keep_serving: bool = False) -> No
             _wait(service)
         else:
             _attack(stored, service, folder)
+
+
+def _empty(folder: Path) -> None:
+    """Make the folder, or empty it of an earlier demonstration, but of nothing else."""
+    if not CONFIGURATION.is_file():
+        raise sp.ConfigurationError(f"there is no {CONFIGURATION} here", remedy="Run this in the repository's folder.")
+    if folder.is_dir() and (strange := {path.name for path in folder.iterdir()} - _FOLDERS):
+        raise sp.ConfigurationError(
+            f"{folder} is not empty, and the demonstration would empty it",
+            expected="a new folder, or that of an earlier demonstration",
+            found=min(strange),
+            remedy="Name another --folder.",
+        )
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
 
 
 def _train(folder: Path, source: str) -> Mapping[str, Path]:
