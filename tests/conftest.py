@@ -1,7 +1,9 @@
 """What tests of every package share: a real S3 server, and a bucket of their own in it."""
 
+import ctypes
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,3 +46,28 @@ def s3_bucket(s3_server: S3Server) -> Iterator[str]:
     for item in client.list_objects(bucket, recursive=True):
         client.remove_object(bucket, item.object_name)
     client.remove_bucket(bucket)
+
+
+_CAPABILITIES_VERSION = 0x20080522
+_OVERRIDE_PERMISSIONS = (1 << 1) | (1 << 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+
+
+@pytest.fixture
+def permissions_count() -> Iterator[None]:
+    """Let the permissions of files hold for root too, who otherwise may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    if sys.platform != "linux":
+        pytest.skip("root may read everything, and gives that up on Linux only")
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
+    before = (ctypes.c_uint32 * 6)()
+    assert library.capget(header, before) == 0
+    reduced = (ctypes.c_uint32 * 6)(*before)
+    reduced[0] &= ~_OVERRIDE_PERMISSIONS
+    assert library.capset(header, reduced) == 0
+    try:
+        yield
+    finally:
+        assert library.capset(header, before) == 0

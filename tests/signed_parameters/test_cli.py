@@ -216,7 +216,7 @@ def test_build_does_not_put_a_package_into_itself(signed: Run) -> None:
     assert Path("files/x.zip").read_bytes() == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("permissions_count")
 def test_build_of_a_folder_with_an_unreadable_one(signed: Run) -> None:
     os.chmod("files/plots", 0)
     try:

@@ -79,7 +79,7 @@ def test_a_name_that_is_too_long_is_no_foreign_error(storage: FileStorage) -> No
         storage.read("a" * 300, 1)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.usefixtures("permissions_count")
 def test_a_file_of_somebody_else_is_refused(storage: FileStorage, tmp_path: Path) -> None:
     (tmp_path / "a").touch(mode=0)
     with pytest.raises(sp.AccessDenied):
