@@ -1,7 +1,7 @@
 """Measure pycaret's calls with our settings against the same calls with pycaret's defaults, in one run on this machine.
 
 `python -m benchmarks.training --source PATH` takes every row and the full profile, and much longer than the training
-itself, because the defaults are slow. `--rows`, `--folds` and `--calls` make it shorter. The defaults start worker
+itself, because the defaults are slow. `--rows`, `--folds`, `--iterations` and `--calls` make it shorter. The defaults start worker
 processes (n_jobs=-1), ours works in one process. On all rows of the real survey the scores are the same. On fewer rows
 they need not be, because the defaults then select other columns in some folds.
 """
@@ -121,10 +121,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, help="take so many rows of it; all without this")
     parser.add_argument("--folds", type=int, default=FULL.folds, help="cross-validation folds (%(default)s)")
     parser.add_argument("--calls", nargs="+", choices=CALLS, default=CALLS, help="which calls (all)")
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=FULL.tuning_iterations,
+        help="sets of hyperparameters that tune_model tries, each of which costs as many fits as there are folds "
+        "(%(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=42, help="of every random choice (%(default)s)")
     options = parser.parse_args(arguments)
     console = Console(highlight=False)
-    profile = replace(FULL, folds=options.folds)
+    profile = replace(FULL, folds=options.folds, tuning_iterations=options.iterations)
     try:
         survey = load_survey(options.source, rows=options.rows, seed=options.seed)
         console.print(f"{survey.description}; target {TARGET.name}, {profile.folds} folds")
