@@ -1,9 +1,9 @@
 """Measure pycaret's calls with our settings against the same calls with pycaret's defaults, in one run on this machine.
 
 `python -m benchmarks.training --source PATH` takes every row and the full profile, and much longer than the training
-itself, because the defaults are slow. `--rows`, `--folds`, `--iterations` and `--calls` make it shorter. The defaults start worker
-processes (n_jobs=-1), ours works in one process. On all rows of the real survey the scores are the same. On fewer rows
-they need not be, because the defaults then select other columns in some folds.
+itself, because the defaults are slow. `--rows`, `--folds`, `--iterations` and `--calls` make it shorter. The defaults
+start worker processes (n_jobs=-1), ours works in one process. On all rows of the real survey the scores are the same.
+On fewer rows they need not be, because the defaults then select other columns in some folds.
 """
 
 import argparse
