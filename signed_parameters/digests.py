@@ -3,6 +3,8 @@
 import hashlib
 import hmac
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -80,9 +82,30 @@ def digest_file(descriptor: int, algorithm: DigestAlgorithm, offset: int = 0, si
     """
     end = os.fstat(descriptor).st_size if size is None else offset + size
     hasher = new_hasher(algorithm)
-    # Read, not mapped: a mapped file that somebody cuts short meanwhile would kill the process.
-    with memoryview(bytearray(max(0, min(_BUFFER_BYTES, end - offset)))) as buffer:
-        while offset < end and (count := os.preadv(descriptor, [buffer[: end - offset]], offset)):
-            hasher.update(buffer[:count])
-            offset += count
+    for part in _parts(descriptor, offset, end):
+        hasher.update(part)
     return Digest(algorithm, hasher.hexdigest())
+
+
+def _parts(descriptor: int, offset: int, end: int) -> Iterator[memoryview]:
+    """Yield a file's bytes in order, each part only until the next; while one is in use, a thread reads the next.
+
+    They are read, not mapped: a mapped file that somebody cuts short meanwhile would kill the process.
+    """
+    size = max(0, min(_BUFFER_BYTES, end - offset))
+    now, following = memoryview(bytearray(size)), memoryview(bytearray(size))
+
+    def read(buffer: memoryview, start: int) -> int:
+        return os.preadv(descriptor, [buffer[: end - start]], start)
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        count = read(now, offset)
+        while count:
+            offset += count
+            if offset >= end:
+                yield now[:count]
+                return
+            reading = reader.submit(read, following, offset)
+            yield now[:count]
+            count = reading.result()
+            now, following = following, now
