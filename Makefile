@@ -69,7 +69,7 @@ check-lock: $(READY) ## Check that the lock files are those of pyproject.toml.
 	@echo "The lock files are up to date."
 
 notebooks: $(READY) ## Open the tutorial in JupyterLab.
-	.venv/bin/jupyter lab notebooks
+	.venv/bin/jupyter lab notebooks/01_the_problem.ipynb
 
 image: ## Build the service's container image with docker (or BUILDER=podman).
 	$(or $(BUILDER),docker) build --tag diabetes-risk-model:0.1.0 .

@@ -15,7 +15,12 @@ THREATS = ROOT / "docs" / "threat_model.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 DOCUMENTS = [
     path
-    for path in [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *ROOT.glob("docs/**/*.md")]
+    for path in [
+        ROOT / "README.md",
+        ROOT / "benchmarks" / "README.md",
+        ROOT / "notebooks" / "README.md",
+        *ROOT.glob("docs/**/*.md"),
+    ]
     if path.exists()
 ]
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
