@@ -3,7 +3,7 @@
 Each function returns something to look at, and `run.train` only calls them in this order.
 
 Cross-validation runs in this process, one fold after the other. pycaret's default starts worker processes that each
-import pycaret anew, which takes longer than the work. Threads are no way out: while it scores a fold, pycaret
+import pycaret anew, which takes longer than it saves. Threads are no way out: while it scores a fold, pycaret
 switches a flag of the whole process that would make another thread's fold skip its preprocessing.
 """
 
