@@ -203,7 +203,7 @@ def missed_targets(measured: Mapping[str, Measurement]) -> list[str]:
 
 
 def main() -> int:
-    """Measure, print, and return 1 where a target is missed or a service fails."""
+    """Measure, print, and return 1 where a target is missed, 2 where a service fails."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "benchmarks" / "serving", help="of the models")
     parser.add_argument("--source", default="auto", help="survey: auto, kaggle, embedded, or a path (default: auto)")
@@ -227,7 +227,7 @@ def main() -> int:
             compare_answers(answers[1 if options.artefacts else 0], given)
     except (LoadError, ServiceError, sp.SignedParametersError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     print_table(measured)
     missed = missed_targets(measured)
     print("\n".join(missed) if missed else "Every target is reached.")

@@ -23,6 +23,7 @@ from diabetes_risk_model.progress import step
 from diabetes_risk_model.training.export import export
 from diabetes_risk_model.training.quiet import import_pycaret, quiet
 from diabetes_risk_model.training.reduce import reduce_pipeline
+from diabetes_risk_model.training.train import SELECTION_GAIN
 
 DEFAULT_ROWS = 20_000
 ONNX_FILE, MANIFEST_FILE = "model.onnx", "manifest.json"
@@ -59,6 +60,8 @@ def _train(frame: Any, seed: int) -> Any:
     pycaret = import_pycaret()
     with quiet(), contextlib.redirect_stdout(io.StringIO()):
         experiment = pycaret.ClassificationExperiment()
+        from lightgbm import LGBMClassifier
+
         experiment.setup(
             frame,
             target=TARGET.name,
@@ -66,6 +69,8 @@ def _train(frame: Any, seed: int) -> Any:
             normalize=True,
             remove_multicollinearity=True,
             feature_selection=True,
+            # With pycaret's own estimator the columns are luck on so few rows, and ours must be the same model.
+            feature_selection_estimator=LGBMClassifier(min_split_gain=SELECTION_GAIN, n_jobs=1, verbose=-1),
             session_id=seed,
             n_jobs=1,
             html=False,
