@@ -1,6 +1,6 @@
 """The application: the paths of `rest_model_service` by the same contract, but faster, and with no bad request a 500.
 
-A prediction takes some ten microseconds, less than handing it to a thread does, so it is made in the event loop. Its
+A prediction takes less time than handing it to a thread does, so it is made in the event loop (`make bench`). Its
 path is there from the start; until the model is loaded, and after it was refused, it answers 503.
 """
 

@@ -1,6 +1,6 @@
 """Reduces the trained pycaret pipeline to plain scikit-learn over the selected columns.
 
-pycaret's pipeline has six preprocessing steps over 21 columns, needs pycaret to be loaded, and takes 14 ms for one
+pycaret's pipeline has six preprocessing steps over 21 columns, needs pycaret to be loaded, and is slow at a single
 prediction. Four of the steps do nothing when it predicts, and two treat each column by itself. So nothing is fitted
 again here: the numbers that the fitted steps hold are copied, for the selected columns only, into an imputer and a
 scaler of scikit-learn. Each value then goes through the same floating-point operations in the same order, and the
