@@ -12,7 +12,7 @@
 
 The modules, in the order in which a package goes through them:
 
-* `keys` (with `algorithms`): signing keys and verification keys.
+* `keys` (with `algorithms`): signing keys and verification keys. `keyring`: which are trusted, and when.
 * `package` (with `layout`): build the zip.
 * `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs, `pickles` reads lists of globals.
 * `signing`: the three above, put together.
@@ -20,7 +20,7 @@ The modules, in the order in which a package goes through them:
 * `policy`, `checks`: what the serving side demands.
 * `verification`, `verified`: fetch, verify, read, load.
 * `errors`, `limits`, `files`: the tree of errors, bounds on what is read, writing whole or not at all.
-* `cli` (with `answers`): commands.
+* `cli`: the commands.
 * `local_server` (with `child_process`): an S3 server on this machine, for trying things out.
 """
 
@@ -38,12 +38,14 @@ from signed_parameters.errors import (
     RolledBack,
     SignedParametersError,
     StorageError,
+    TooFewSignatures,
     TooLarge,
     Unavailable,
     UnknownKey,
     UnsafePickle,
     VerificationError,
 )
+from signed_parameters.keyring import Keyring, KeyStatus, TrustedKey
 from signed_parameters.keys import SigningKey, VerificationKey
 from signed_parameters.limits import Limits
 from signed_parameters.package import build_package
@@ -61,6 +63,8 @@ __all__ = [
     "ConfigurationError",
     "DigestMismatch",
     "Expired",
+    "KeyStatus",
+    "Keyring",
     "Limits",
     "MalformedPackage",
     "NameMismatch",
@@ -72,8 +76,10 @@ __all__ = [
     "SigningKey",
     "Statement",
     "StorageError",
+    "TooFewSignatures",
     "TooLarge",
     "TrustPolicy",
+    "TrustedKey",
     "Unavailable",
     "UnknownKey",
     "UnsafePickle",

@@ -14,22 +14,25 @@ from signed_parameters.errors import (
     RevokedDigest,
     RevokedKey,
     RolledBack,
+    TooFewSignatures,
     TooLarge,
     UnknownKey,
+    UnsafePickle,
 )
+from signed_parameters.keyring import KeyStatus, TrustedKey
 from signed_parameters.policy import TrustPolicy
 from signed_parameters.statement import Statement
 
 TAMPERED = "It was changed after it was signed, or damaged on its way: do not load it, and find out which."
 
 
-def check_signatures(envelope: Envelope, policy: TrustPolicy) -> str:
-    """Return the id of a trusted, unrevoked key whose signature of the envelope holds.
+def check_signatures(envelope: Envelope, policy: TrustPolicy, now: datetime) -> tuple[str, ...]:
+    """Return the ids of the trusted keys whose signatures of the envelope hold: as many as the threshold, or more.
 
-    A key is only ever tried with its own algorithm, whatever an envelope claims.
+    A key is only ever tried with its own algorithm, whatever an envelope claims, and counts once.
 
     Raises:
-        RevokedKey, UnknownKey, BadSignature: there is no such signature, for the reason that comes nearest to one.
+        TooFewSignatures, BadSignature, RevokedKey, UnknownKey: there are too few, for the reason that comes nearest.
         MalformedPackage: there are more signatures than anybody needs.
     """
     if len(envelope.signatures) > policy.limits.signatures:
@@ -38,29 +41,50 @@ def check_signatures(envelope: Envelope, policy: TrustPolicy) -> str:
             expected=f"at most {policy.limits.signatures}",
             found=str(len(envelope.signatures)),
         )
-    trusted = {key.key_id: key for key in policy.keys if key.algorithm in policy.signature_algorithms}
-    claimed = [signature.key_id for signature in envelope.signatures]
+    keys = {key.key_id: key for key in policy.trusted_keys}
+    revoked = {key_id for key_id, key in keys.items() if key.status is KeyStatus.REVOKED} | set(policy.revoked_keys)
+    trusted = {
+        key_id: key
+        for key_id, key in keys.items()
+        if key_id not in revoked and key.key.algorithm in policy.signature_algorithms and key.counts_at(now)
+    }
+    holding: dict[str, None] = {}
     for signature in envelope.signatures:
         key = trusted.get(signature.key_id)
-        if key is None or key.key_id in policy.revoked_keys:
-            continue
-        if key.signature_holds(envelope.signed_bytes, signature.value):
-            return key.key_id
-    usable = [key_id for key_id in claimed if key_id in trusted and key_id not in policy.revoked_keys]
-    revoked = [key_id for key_id in claimed if key_id in policy.revoked_keys]
-    if usable:
-        raise BadSignature(f"the signature by key {usable[0]} does not hold", remedy=TAMPERED)
-    if revoked:
+        if key is not None and key.key.signature_holds(envelope.signed_bytes, signature.value):
+            holding[signature.key_id] = None
+    if len(holding) >= policy.threshold:
+        return tuple(holding)
+    claimed = [signature.key_id for signature in envelope.signatures]
+    if bad := [key_id for key_id in claimed if key_id in trusted and key_id not in holding]:
+        raise BadSignature(f"the signature by key {bad[0]} does not hold", remedy=TAMPERED)
+    if withdrawn := [key_id for key_id in claimed if key_id in revoked]:
         raise RevokedKey(
-            f"the package is signed by key {revoked[0]}, which is revoked",
+            f"the package is signed by key {withdrawn[0]}, which is revoked",
             remedy="Sign it again with a key that is trusted, if the package is.",
         )
+    if holding:
+        raise TooFewSignatures(
+            "the package is not signed by enough trusted keys",
+            expected=f"signatures by {policy.threshold} of {', '.join(trusted)}",
+            found=f"{len(holding)}, by {', '.join(holding)}",
+            remedy="Have it signed by the others who have to agree, with `signed-parameters resign`.",
+        )
+    outside = [keys[key_id] for key_id in claimed if key_id in keys and not keys[key_id].counts_at(now)]
     raise UnknownKey(
         "the package is not signed by a trusted key",
         expected=f"a signature by {' or '.join(trusted) or 'a key of an allowed algorithm'}",
-        found=", ".join(claimed)[:200] or "none",
-        remedy="Check that the policy has the verification key of who signed it.",
+        found=_describe_time(outside[0]) if outside else ", ".join(claimed)[:200] or "none",
+        remedy="Check that the policy has the verification key of who signed it."
+        if not outside
+        else "Sign it again with a key that counts now: `signed-parameters resign`.",
     )
+
+
+def _describe_time(key: TrustedKey) -> str:
+    since = f" from {key.not_before:%Y-%m-%d %H:%M}" if key.not_before else ""
+    until = f" until {key.not_after:%Y-%m-%d %H:%M}" if key.not_after else ""
+    return f"one by {key.key_id}, which counts{since}{until} UTC only"
 
 
 def check_statement(statement: Statement, policy: TrustPolicy, now: datetime) -> None:
@@ -68,6 +92,7 @@ def check_statement(statement: Statement, policy: TrustPolicy, now: datetime) ->
 
     Raises:
         NameMismatch, RolledBack, Expired, RevokedDigest: it is another model or version; too old; over; revoked.
+        UnsafePickle: a pickle in it needs a global that the policy does not allow.
         MalformedPackage: its digest algorithm is not allowed.
         TooLarge: the package is larger than the policy's limit.
     """
@@ -98,6 +123,22 @@ def check_statement(statement: Statement, policy: TrustPolicy, now: datetime) ->
             found=f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
             remedy="Sign it again, if it is still good, or load a newer one.",
         )
+    if policy.maximum_age is not None and now - statement.created >= policy.maximum_age:
+        raise Expired(
+            "the package is older than the policy allows",
+            expected=f"one created within {policy.maximum_age} before now",
+            found=f"created {statement.created:%Y-%m-%d %H:%M} UTC",
+            remedy="Train and sign new parameters, or raise maximum_age in the reviewed configuration.",
+        )
+    if policy.allowed_globals is not None:
+        asked = {name for names in statement.pickles.values() for name in names}
+        if beyond := sorted(asked - set(policy.allowed_globals)):
+            raise UnsafePickle(
+                "a pickle of the package asks for what the policy does not allow",
+                expected=f"some of {len(policy.allowed_globals)} allowed globals",
+                found=", ".join(beyond)[:200],
+                remedy="Review them, and add them to allowed_globals if they are harmless.",
+            )
     if statement.package_digest.algorithm not in policy.digest_algorithms:
         raise MalformedPackage(
             "the package's digest is of an algorithm that is not allowed",

@@ -11,6 +11,7 @@
         ├── BadSignature            a trusted key's signature does not hold
         ├── UnknownKey              no signature by a trusted key, or its algorithm is not allowed
         ├── RevokedKey              signed by a key that has been revoked
+        ├── TooFewSignatures        good signatures, but by fewer keys than the policy's threshold
         ├── RevokedDigest           this very package has been revoked
         ├── DigestMismatch          the bytes are not those that were signed
         ├── NameMismatch            another model, version, or parameters version
@@ -92,6 +93,10 @@ class UnknownKey(VerificationError):
 
 class RevokedKey(VerificationError):
     """The only signatures are by keys that have been revoked."""
+
+
+class TooFewSignatures(VerificationError):
+    """There are good signatures, but by fewer distinct keys than the policy's threshold."""
 
 
 class RevokedDigest(VerificationError):

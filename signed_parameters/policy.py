@@ -3,16 +3,19 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from packaging.specifiers import SpecifierSet
 
 from signed_parameters.algorithms import Algorithm
 from signed_parameters.digests import Digest, DigestAlgorithm
 from signed_parameters.errors import ConfigurationError
+from signed_parameters.keyring import TrustedKey
 from signed_parameters.keys import VerificationKey
 from signed_parameters.limits import DEFAULT_LIMITS, Limits
 
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
+_GLOBAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,16 @@ class TrustPolicy:
 
     Attributes:
         name: the model's qualified name.
-        keys: the trusted verification keys; one good signature by one of them is needed.
+        keys: the trusted keys: VerificationKey, or TrustedKey where a key counts for some time only, or a Keyring.
+        threshold: how many distinct keys have to have signed.
         minimum_serial: packages with a smaller serial are refused. Raise it when you ship, lower it to roll back.
         revoked_keys: ids of keys whose signatures count no more.
         revoked_digests: packages that are refused whoever signed them, as `blake3:HEXADECIMAL` or `sha256:...`.
         version: range of versions of the model's code, such as ">=0.1,<0.2" (PEP 440); empty for any.
         parameters_version: the one version of the parameters that is asked for; None for any.
+        maximum_age: time after its creation from which a package is refused; None for never.
+        allowed_globals: what pickles may import at the most, as `module:name`, whatever their signed lists say; None
+            for whatever these say.
         signature_algorithms: algorithms by which a signature counts.
         digest_algorithms: algorithms that a package may be digested with.
         limits: what is read at the most.
@@ -36,12 +43,15 @@ class TrustPolicy:
     """
 
     name: str
-    keys: Sequence[VerificationKey]
+    keys: Iterable[VerificationKey | TrustedKey]
     minimum_serial: int = 0
     revoked_keys: Sequence[str] = ()
     revoked_digests: Sequence[str] = ()
     version: str = ""
     parameters_version: str | None = None
+    threshold: int = 1
+    maximum_age: timedelta | None = None
+    allowed_globals: Sequence[str] | None = None
     signature_algorithms: Sequence[Algorithm] = tuple(Algorithm)
     digest_algorithms: Sequence[DigestAlgorithm] = tuple(DigestAlgorithm)
     limits: Limits = field(default=DEFAULT_LIMITS)
@@ -61,20 +71,26 @@ class TrustPolicy:
         # Tuples, because a list could be changed behind the checks, and an iterator is used up by them.
         for name in ("keys", "revoked_keys", "revoked_digests", "signature_algorithms", "digest_algorithms"):
             object.__setattr__(self, name, _listed(name, getattr(self, name)))
-        if not all(isinstance(key, VerificationKey) for key in self.keys):
-            raise ConfigurationError(
-                "the trust policy's keys are not usable",
-                expected="a list of VerificationKey",
-                remedy="Read each with VerificationKey.parse.",
-            )
-        if not self.keys:
-            raise ConfigurationError(
-                "the trust policy trusts no key", expected="at least one verification key", remedy="Set `keys`."
-            )
+        self._check_keys()
         if not isinstance(self.minimum_serial, int) or isinstance(self.minimum_serial, bool) or self.minimum_serial < 0:
             raise ConfigurationError(
                 "minimum_serial is not usable", expected="a whole number from 0", found=repr(self.minimum_serial)
             )
+        if self.maximum_age is not None and not (
+            isinstance(self.maximum_age, timedelta) and self.maximum_age > timedelta(0)
+        ):
+            raise ConfigurationError(
+                "maximum_age is not usable", expected="a timedelta above zero", found=repr(self.maximum_age)
+            )
+        if self.allowed_globals is not None:
+            object.__setattr__(self, "allowed_globals", _listed("allowed_globals", self.allowed_globals))
+            for name in self.allowed_globals:
+                if not isinstance(name, str) or not _GLOBAL.fullmatch(name):
+                    raise ConfigurationError(
+                        "allowed_globals is not usable",
+                        expected="exact names, as module:name",
+                        found=repr(name),
+                    )
         for key_id in self.revoked_keys:
             if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
                 raise ConfigurationError(
@@ -87,6 +103,35 @@ class TrustPolicy:
             _parse("signature_algorithms", Algorithm, algorithm, f"some of {', '.join(Algorithm)}")
         for digest_algorithm in self.digest_algorithms:
             _parse("digest_algorithms", DigestAlgorithm, digest_algorithm, f"some of {', '.join(DigestAlgorithm)}")
+
+    def _check_keys(self) -> None:
+        if not all(isinstance(key, VerificationKey | TrustedKey) for key in self.keys):
+            raise ConfigurationError(
+                "the trust policy's keys are not usable",
+                expected="a list of VerificationKey",
+                remedy="Read each with VerificationKey.parse.",
+            )
+        trusted = {key.key_id for key in self.trusted_keys}
+        if not trusted:
+            raise ConfigurationError(
+                "the trust policy trusts no key", expected="at least one verification key", remedy="Set `keys`."
+            )
+        if not isinstance(self.threshold, int) or isinstance(self.threshold, bool) or self.threshold < 1:
+            raise ConfigurationError(
+                "threshold is not usable", expected="a whole number from 1", found=repr(self.threshold)
+            )
+        if self.threshold > len(trusted):
+            raise ConfigurationError(
+                "no package could reach the threshold",
+                expected=f"at least {self.threshold} distinct keys",
+                found=str(len(trusted)),
+                remedy="Add the keys of all who have to sign, or lower `threshold`.",
+            )
+
+    @property
+    def trusted_keys(self) -> tuple[TrustedKey, ...]:
+        """The keys, each with the time in which it counts."""
+        return tuple(key if isinstance(key, TrustedKey) else TrustedKey(key) for key in self.keys)
 
 
 def _listed(name: str, values: Iterable[object]) -> tuple[object, ...]:

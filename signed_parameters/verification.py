@@ -1,6 +1,6 @@
 """Verification, in the process that will load the model, in five steps.
 
-1. Read the envelope, and find a signature by a trusted, unrevoked key.          `checks.check_signatures`
+1. Read the envelope, and find signatures by enough trusted, unrevoked keys.     `checks.check_signatures`
 2. Check the statement against the trust policy.                                 `checks.check_statement`
 3. Read the package, hashing it, and compare with the signed size and digest.    `_open_verified`
 4. Compare the archive with what the signed list of files says it must be.       `layout.check_layout`
@@ -55,16 +55,17 @@ def verify_package(
     if storage is None:
         storage, name = locate(name, limits=policy.limits)
     envelope = read_envelope(storage, name, policy.limits.envelope_bytes)
-    key_id = check_signatures(envelope, policy)
+    now = now or datetime.now(UTC)
+    key_ids = check_signatures(envelope, policy, now)
     statement = Statement.from_payload(envelope.payload)
-    check_statement(statement, policy, now or datetime.now(UTC))
+    check_statement(statement, policy, now)
     descriptor = _open_verified(storage, name, statement)
     try:
         entries = check_layout(descriptor, [(file.name, file.size) for file in statement.files])
     except BaseException:
         os.close(descriptor)
         raise
-    return VerifiedPackage(envelope, statement, key_id, descriptor, entries)
+    return VerifiedPackage(envelope, statement, key_ids, descriptor, entries)
 
 
 def read_envelope(storage: Storage, name: str, maximum: int) -> Envelope:

@@ -23,18 +23,28 @@ class VerifiedPackage:
     Attributes:
         envelope: what carries the statement and its signatures.
         statement: what the signer said.
-        key_id: id of the key whose signature was found to hold.
+        key_ids: ids of the trusted keys whose signatures were found to hold.
     """
 
     def __init__(
-        self, envelope: Envelope, statement: Statement, key_id: str, descriptor: int, entries: Mapping[str, Entry]
+        self,
+        envelope: Envelope,
+        statement: Statement,
+        key_ids: tuple[str, ...],
+        descriptor: int,
+        entries: Mapping[str, Entry],
     ) -> None:
         self.envelope = envelope
         self.statement = statement
-        self.key_id = key_id
+        self.key_ids = key_ids
         self._descriptor: int | None = descriptor
         self._entries = entries
         self._files = {file.name: file for file in statement.files}
+
+    @property
+    def key_id(self) -> str:
+        """The first of `key_ids`."""
+        return self.key_ids[0]
 
     @property
     def names(self) -> tuple[str, ...]:

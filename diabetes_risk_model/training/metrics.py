@@ -73,5 +73,5 @@ def _scores(trained: Trained) -> dict[str, dict[str, float]]:
 
 
 def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = table.drop(columns="TT (Sec)").rename(columns={"Model": "model"})
+    rows = table.rename(columns={"Model": "model"})
     return [{"id": str(name), **plain(dict(row))} for name, row in rows.iterrows()]

@@ -2,20 +2,23 @@
 
 Each function returns something to look at, and `run.train` only calls them in this order.
 
-Cross-validation runs in this process, one fold after the other. pycaret's default starts worker processes that each
-import pycaret anew, which takes longer than it saves. Threads are no way out: while it scores a fold, pycaret
-switches a flag of the whole process that would make another thread's fold skip its preprocessing.
+Cross-validation runs in this process, one fold after the other, and fits nothing twice. pycaret's default starts worker
+processes that each import pycaret anew, which takes longer than it saves. Threads are no way out: while it scores a
+fold, pycaret switches a flag of the whole process that would make another thread's fold skip its preprocessing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from diabetes_risk_model.data.columns import AGE, BMI, GENERAL_HEALTH, INCOME, TARGET
 from diabetes_risk_model.training.errors import SelectionError, TrainingError
 from diabetes_risk_model.training.profiles import Profile, find_profile
 from diabetes_risk_model.training.quiet import import_pycaret, pycaret_call
+from diabetes_risk_model.training.reuse import FittedSteps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +65,13 @@ class Experiment:
     train_rows: int
     test_rows: int
     summary: pd.DataFrame
+    _fitted: FittedSteps = field(default_factory=FittedSteps, repr=False, compare=False)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Make a call of pycaret's inside the block: silent, and reusing what earlier calls have fitted."""
+        with pycaret_call(), self._fitted.reused():
+            yield
 
 
 @dataclass(frozen=True)
@@ -163,27 +173,27 @@ def compare(experiment: Experiment) -> pd.DataFrame:
     """Cross-validate the candidates.
 
     Returns:
-        A row for each candidate, the highest F1 first: its name, the mean of each metric over the folds, and the
-        seconds that a fold took ("TT (Sec)").
+        A row for each candidate, the highest F1 first: its name, and the mean of each metric over the folds.
     """
-    with pycaret_call():
+    with experiment.call():
         experiment.pycaret.compare_models(
             include=list(experiment.profile.candidates), sort=OPTIMIZED, errors="raise", verbose=False
         )
         table: pd.DataFrame = experiment.pycaret.pull()
-    return table
+    # Without the seconds that a fold took, which tell how much of it was fitted before.
+    return table.drop(columns="TT (Sec)")
 
 
 def create(experiment: Experiment) -> Trained:
     """Cross-validate gradient boosting with its default hyperparameters, then fit it to all training rows."""
-    with pycaret_call():
+    with experiment.call():
         model = experiment.pycaret.create_model(ESTIMATOR, verbose=False)
         return Trained(model, experiment.pycaret.pull(), model.get_params())
 
 
 def tune(experiment: Experiment, created: Trained) -> Trained:
     """Try random sets of hyperparameters, and keep the best only if its F1 is above that of `created`."""
-    with pycaret_call():
+    with experiment.call():
         model, search = experiment.pycaret.tune_model(
             created.model,
             optimize=OPTIMIZED,

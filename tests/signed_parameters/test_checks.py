@@ -30,55 +30,55 @@ def _claiming(key: sp.SigningKey, value: bytes) -> Envelope:
 
 def test_one_good_signature_is_enough(key: sp.SigningKey, hmac_key: sp.SigningKey) -> None:
     stranger = sp.SigningKey.generate()
-    assert check_signatures(_signed(stranger, key), _policy(hmac_key, key)) == key.key_id
-    assert check_signatures(_signed(hmac_key), _policy(hmac_key, key)) == hmac_key.key_id
+    assert check_signatures(_signed(stranger, key), _policy(hmac_key, key), NOW) == (key.key_id,)
+    assert check_signatures(_signed(hmac_key), _policy(hmac_key, key), NOW) == (hmac_key.key_id,)
 
 
 def test_a_bad_signature_does_not_hide_a_good_one(key: sp.SigningKey) -> None:
     good = _signed(key).signatures[0]
     envelope = Envelope(b"payload", (Signature(key.key_id, bytes(64)), good))
-    assert check_signatures(envelope, _policy(key)) == key.key_id
+    assert check_signatures(envelope, _policy(key), NOW) == (key.key_id,)
 
 
 def test_a_stranger_s_signature_is_refused(key: sp.SigningKey) -> None:
     with pytest.raises(sp.UnknownKey, match=key.key_id):
-        check_signatures(_signed(sp.SigningKey.generate()), _policy(key))
+        check_signatures(_signed(sp.SigningKey.generate()), _policy(key), NOW)
 
 
 def test_no_signature_is_refused(key: sp.SigningKey) -> None:
     with pytest.raises(sp.UnknownKey, match="found none"):
-        check_signatures(_signed(), _policy(key))
+        check_signatures(_signed(), _policy(key), NOW)
 
 
 def test_a_stranger_s_signature_under_a_trusted_id_is_refused(key: sp.SigningKey) -> None:
     stranger = sp.SigningKey.generate()
     with pytest.raises(sp.BadSignature):
-        check_signatures(_claiming(key, stranger.sign(_signed().signed_bytes)), _policy(key))
+        check_signatures(_claiming(key, stranger.sign(_signed().signed_bytes)), _policy(key), NOW)
 
 
 def test_a_trusted_signature_under_a_stranger_s_id_is_refused(key: sp.SigningKey) -> None:
     with pytest.raises(sp.UnknownKey):
-        check_signatures(_claiming(sp.SigningKey.generate(), key.sign(_signed().signed_bytes)), _policy(key))
+        check_signatures(_claiming(sp.SigningKey.generate(), key.sign(_signed().signed_bytes)), _policy(key), NOW)
 
 
 def test_a_signature_of_the_payload_without_its_type_is_refused(key: sp.SigningKey) -> None:
     with pytest.raises(sp.BadSignature):
-        check_signatures(_claiming(key, key.sign(b"payload")), _policy(key))
+        check_signatures(_claiming(key, key.sign(b"payload")), _policy(key), NOW)
 
 
 def test_an_hmac_made_with_the_public_key_is_refused(key: sp.SigningKey) -> None:
     forger = sp.SigningKey(Algorithm.HMAC_SHA512, key.verification_key.material)
     with pytest.raises(sp.UnknownKey):
-        check_signatures(_signed(forger), _policy(key))
+        check_signatures(_signed(forger), _policy(key), NOW)
     with pytest.raises(sp.BadSignature):
-        check_signatures(_claiming(key, forger.sign(_signed().signed_bytes)), _policy(key))
+        check_signatures(_claiming(key, forger.sign(_signed().signed_bytes)), _policy(key), NOW)
 
 
 def test_an_hmac_key_used_as_an_ed25519_key_is_refused() -> None:
     trusted = sp.SigningKey(Algorithm.HMAC_SHA512, bytes(range(32)))
     forger = sp.SigningKey(Algorithm.ED25519, bytes(range(32)))
     with pytest.raises(sp.BadSignature):
-        check_signatures(_claiming(trusted, forger.sign(_signed().signed_bytes)), _policy(trusted))
+        check_signatures(_claiming(trusted, forger.sign(_signed().signed_bytes)), _policy(trusted), NOW)
 
 
 @pytest.mark.parametrize("algorithm", list(Algorithm))
@@ -86,23 +86,71 @@ def test_a_signature_by_an_algorithm_that_is_not_allowed_is_refused(algorithm: A
     key = sp.SigningKey.generate(algorithm)
     others = [other for other in Algorithm if other is not algorithm]
     with pytest.raises(sp.UnknownKey, match="a key of an allowed algorithm"):
-        check_signatures(_signed(key), _policy(key, signature_algorithms=others))
+        check_signatures(_signed(key), _policy(key, signature_algorithms=others), NOW)
 
 
 def test_a_revoked_key_is_refused(key: sp.SigningKey) -> None:
     with pytest.raises(sp.RevokedKey, match=key.key_id):
-        check_signatures(_signed(key), _policy(key, revoked_keys=[key.key_id]))
+        check_signatures(_signed(key), _policy(key, revoked_keys=[key.key_id]), NOW)
 
 
 def test_a_revoked_key_beside_a_good_one_does_no_harm(key: sp.SigningKey, hmac_key: sp.SigningKey) -> None:
     policy = _policy(key, hmac_key, revoked_keys=[key.key_id])
-    assert check_signatures(_signed(key, hmac_key), policy) == hmac_key.key_id
+    assert check_signatures(_signed(key, hmac_key), policy, NOW) == (hmac_key.key_id,)
 
 
 def test_too_many_signatures_are_refused_before_any_is_tried(key: sp.SigningKey) -> None:
     with pytest.raises(sp.MalformedPackage, match="expected at most 16, found 17"):
-        check_signatures(_signed(*[key] * 17), _policy(key))
-    assert check_signatures(_signed(*[key] * 16), _policy(key)) == key.key_id
+        check_signatures(_signed(*[key] * 17), _policy(key), NOW)
+    assert check_signatures(_signed(*[key] * 16), _policy(key), NOW) == (key.key_id,)
+
+
+def test_a_threshold_counts_distinct_keys(key: sp.SigningKey, hmac_key: sp.SigningKey) -> None:
+    policy = _policy(key, hmac_key, threshold=2)
+    assert check_signatures(_signed(key, hmac_key), policy, NOW) == (key.key_id, hmac_key.key_id)
+    for envelope in (_signed(key), _signed(key, key), _signed(key, sp.SigningKey.generate())):
+        with pytest.raises(sp.TooFewSignatures, match=f"expected signatures by 2 of .*found 1, by {key.key_id}"):
+            check_signatures(envelope, policy, NOW)
+
+
+def test_a_forged_second_signature_does_not_reach_the_threshold(key: sp.SigningKey, hmac_key: sp.SigningKey) -> None:
+    envelope = Envelope(b"payload", (*_signed(key).signatures, Signature(hmac_key.key_id, bytes(64))))
+    with pytest.raises(sp.BadSignature, match=hmac_key.key_id):
+        check_signatures(envelope, _policy(key, hmac_key, threshold=2), NOW)
+
+
+def test_a_revoked_second_signature_does_not_reach_the_threshold(key: sp.SigningKey, hmac_key: sp.SigningKey) -> None:
+    policy = _policy(key, hmac_key, sp.SigningKey.generate(), threshold=2, revoked_keys=[hmac_key.key_id])
+    with pytest.raises(sp.RevokedKey, match=hmac_key.key_id):
+        check_signatures(_signed(key, hmac_key), policy, NOW)
+
+
+@pytest.mark.parametrize("status", ["active", "retired"])
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        (None, None, True),
+        (NOW, NOW + timedelta(seconds=1), True),
+        (NOW + timedelta(seconds=1), None, False),
+        (None, NOW, False),
+    ],
+)
+def test_a_key_counts_in_its_time_only(
+    key: sp.SigningKey, status: str, before: datetime | None, after: datetime | None, counts: bool
+) -> None:
+    trusted = sp.TrustedKey(key.verification_key, before, after, sp.KeyStatus(status))
+    policy = sp.TrustPolicy(name="m", keys=sp.Keyring((trusted,)))
+    if counts:
+        assert check_signatures(_signed(key), policy, NOW) == (key.key_id,)
+    else:
+        with pytest.raises(sp.UnknownKey, match=f"found one by {key.key_id}, which counts .* UTC only"):
+            check_signatures(_signed(key), policy, NOW)
+
+
+def test_a_key_that_is_revoked_in_the_keyring_is_refused(key: sp.SigningKey) -> None:
+    keyring = sp.Keyring((sp.TrustedKey(key.verification_key, status=sp.KeyStatus.REVOKED),))
+    with pytest.raises(sp.RevokedKey, match=key.key_id):
+        check_signatures(_signed(key), sp.TrustPolicy(name="m", keys=keyring), NOW)
 
 
 @pytest.mark.parametrize(
