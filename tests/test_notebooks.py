@@ -31,6 +31,9 @@ _LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 # What the attacks of each chapter end with, in their order.
 _REFUSALS = {
     "01_the_problem": ["DigestMismatch"],
+    "02_the_data": ["InvalidSurveyError"],
+    "03_training": ["SelectionError"],
+    "04_from_pipeline_to_parameters": ["UnsafePickle"],
     "05_signing": ["BadSignature", "AttributeError", "BadSignature"],
     "07_verifying_and_attacks": [
         "DigestMismatch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from diabetes_risk_model.data.columns import FEATURES, TARGET
 from diabetes_risk_model.training.errors import TrainingError
@@ -50,7 +51,10 @@ def _write_report(survey: Survey, path: Path, rows: int, seed: int) -> None:
         frame = frame.sample(rows, random_state=seed)
     with drawing():
         import sweetviz
+        from tqdm.std import tqdm
 
+    # sweetviz hides its progress bar in a file, which a notebook would show all the same.
+    with drawing(), patch("sweetviz.dataframe_report.tqdm", tqdm):
         report = sweetviz.DataframeReport(
             [frame.reset_index(drop=True), title],
             target_feature_name=TARGET.name,
