@@ -1,43 +1,39 @@
-"""Measure signing and verifying a large package against hashing alone, in one run: `python -m benchmarks.verification`.
+"""Measure signing and verifying against hashing alone, for several sizes: `python -m benchmarks.verification`.
 
-In each round the same file is hashed by the `blake3` package (its memory map, all cores) and verified by
-`signed_parameters`, which hashes it too. The ratio says what all the rest costs: envelope, signature, policy, archive.
+In each round the same file is hashed by the `blake3` package (memory-mapped, all cores), and signed and verified by
+`signed_parameters`, which hashes it too. OpenSSF's `model_signing` does the same with the same bytes. The package is
+then verified from a local S3 server, against downloading it alone. Ratios are of the same round where they can be,
+because a machine's speed changes.
 """
 
 import argparse
-import hashlib
 import os
 import re
-import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from blake3 import blake3
-from rich.console import Console
-from rich.table import Table
 
 import signed_parameters as sp
-from diabetes_risk_model.progress import step
+from benchmarks.memory import growth_in_child
+from benchmarks.peer import processor_has_sha, time_in_child
+from benchmarks.verification_report import Results, Times, draw, missed_targets, print_report
+from diabetes_risk_model.progress import Step, step
+from signed_parameters.local_server import LocalS3Server
 
 ROOT = Path(__file__).resolve().parents[1]
-BASELINE = "blake3 alone"
-SHARE_OF_BLAKE3, GROWTH_MEGABYTES = 0.80, 64.0
+NAME = "benchmark"
+SIZES, QUICK_SIZES = "1MiB,16MiB,256MiB,1GiB,4GiB", "1MiB,16MiB"
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _BLOCK_BYTES = 2**20
-_SAMPLE_SECONDS = 0.002
-
-
-@dataclass
-class Growth:
-    """How far the anonymous memory of this process grew at its peak, in megabytes (10^6 bytes)."""
-
-    megabytes: float = 0.0
+_BUCKET = "benchmark"
+_PEER_MAXIMUM_BYTES = 2**30
+_PEER_ROUNDS = 3
+_SMALL_BYTES = 2**26
+_SMALL_CALLS, _SMALL_DOWNLOADS = 20, 3
 
 
 def parse_size(text: str) -> int:
@@ -46,6 +42,11 @@ def parse_size(text: str) -> int:
     if match is None or int(match[1]) == 0:
         raise argparse.ArgumentTypeError(f"expected a size such as 1GiB, 256MiB or 1000000; found {text!r}")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def parse_sizes(text: str) -> list[int]:
+    """Return the bytes of sizes with commas between. Raises ArgumentTypeError for anything else."""
+    return sorted({parse_size(part.strip()) for part in text.split(",")})
 
 
 def write_random(path: Path, size: int) -> None:
@@ -57,129 +58,159 @@ def write_random(path: Path, size: int) -> None:
             file.write(block[: size - offset])
 
 
-def anonymous_bytes() -> int:
-    """Return the anonymous resident memory of this process. Linux only."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("Expected a line RssAnon in /proc/self/status; found none. This needs Linux 4.5 or later.")
-
-
-@contextmanager
-def watched_memory() -> Iterator[Growth]:
-    """Watch the anonymous memory from a thread while the block runs; the growth so far is there at any time."""
-    growth = Growth()
-    before = anonymous_bytes()
-    ended = threading.Event()
-
-    def sample() -> None:
-        while not ended.wait(_SAMPLE_SECONDS):
-            growth.megabytes = max(growth.megabytes, (anonymous_bytes() - before) / 1e6)
-
-    sampler = threading.Thread(target=sample)
-    sampler.start()
-    try:
-        yield growth
-    finally:
-        ended.set()
-        sampler.join()
-        growth.megabytes = max(growth.megabytes, (anonymous_bytes() - before) / 1e6)
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Return how long a call takes, in seconds."""
+def timed(call: Callable[[], object], times: int = 1) -> float:
+    """Return how long a call takes, in seconds: the mean, where it is done several times."""
     started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    for _ in range(times):
+        call()
+    return (time.perf_counter() - started) / times
 
 
-def hash_alone(path: Path) -> None:
+def hash_alone(path: Path, threads: int = blake3.AUTO) -> None:
     """Hash a file with nothing but the `blake3` package."""
-    blake3(max_threads=blake3.AUTO).update_mmap(path).digest()
+    blake3(max_threads=threads).update_mmap(path).digest()
 
 
-def hash_with_sha256(path: Path) -> None:
-    """Hash a file with the standard library's SHA-256."""
-    with path.open("rb") as file:
-        hashlib.file_digest(file, "sha256").digest()
+def measure_rounds(calls: Mapping[str, Callable[[], object]], rounds: int, repeats: int, progress: Step) -> Times:
+    """Time each call in every round, after a round that does not count; `repeats` times, of which the mean counts."""
+    times: Times = {name: [] for name in calls}
+    for number in range(rounds + 1):
+        progress.update(f"round {number} of {rounds}" if number else "warming up")
+        for name, call in calls.items():
+            seconds = timed(call, repeats)
+            if number:
+                times[name].append(seconds)
+    return times
+
+
+class Bench:
+    """A key, a folder that is the bucket of a local S3 server too, and a package in it."""
+
+    def __init__(self, folder: Path, server: LocalS3Server) -> None:
+        self._folder = folder
+        self._server = server
+        self._key = sp.SigningKey.generate()
+        self._key_file = folder / "key.json"
+        self._key.save(self._key_file)
+        self._policy = sp.TrustPolicy(name=NAME, keys=[self._key.verification_key])
+
+    def measure(self, size: int, rounds: int, *, with_s3: bool) -> Results:
+        """Build a package of a size, and measure everything that is done with it."""
+        place = server_folder(self._server) / f"{size}.zip"
+        content = self._folder / "model.bin"
+        small = size <= _SMALL_BYTES
+        with step(f"{size / 2**20:,.0f} MiB: build"):
+            write_random(content, size)
+            built = sp.build_package(place, files={"model.bin": content})
+        with step(f"{size / 2**20:,.0f} MiB: local file") as progress:
+            times = measure_rounds(self._local_calls(built), rounds, _SMALL_CALLS if small else 1, progress)
+        with step(f"{size / 2**20:,.0f} MiB: model_signing") as progress:
+            peers = self._measure_peer(content, progress) if size <= _PEER_MAXIMUM_BYTES else {}
+        content.unlink()
+        downloads: Times = {}
+        if with_s3:
+            with step(f"{size / 2**20:,.0f} MiB: S3") as progress:
+                downloads = measure_rounds(
+                    self._s3_calls(built.name), rounds, _SMALL_DOWNLOADS if small else 1, progress
+                )
+        with step(f"{size / 2**20:,.0f} MiB: memory"):
+            growth = self._measure_memory(built, with_s3)
+        place.unlink()
+        return Results(size, times, peers, downloads, growth)
+
+    def _local_calls(self, built: sp.BuiltPackage) -> dict[str, Callable[[], object]]:
+        def sign(package: str | Path) -> None:
+            sp.sign_package(package, key=self._key, name=NAME, version="1", parameters_version="1", serial=1)
+
+        message = bytes(1000)
+        signature = self._key.sign(message)
+        sign(built)
+        return {
+            "blake3 alone": lambda: hash_alone(built),
+            "blake3 alone, one core": lambda: hash_alone(built, 1),
+            "verify": lambda: sp.verify_package(built, self._policy).close(),
+            "sign, after building": lambda: sign(built),
+            "sign, another's package": lambda: sign(str(built)),
+            "one Ed25519 signature verified": lambda: self._key.verification_key.signature_holds(message, signature),
+        }
+
+    def _measure_peer(self, content: Path, progress: Step) -> dict[str, Times]:
+        folder = self._folder / "peer"
+        folder.mkdir()
+        os.link(content, folder / content.name)
+        kinds = {"as it is": False} | ({"without SHA instructions": True} if processor_has_sha() else {})
+        measured: dict[str, Times] = {kind: {"sign": [], "verify": []} for kind in kinds}
+        for number in range(1, _PEER_ROUNDS + 1):
+            progress.update(f"round {number} of {_PEER_ROUNDS}")
+            for kind, without_sha in kinds.items():
+                seconds = time_in_child(folder, self._folder / "peer keys", without_sha=without_sha)
+                for what, found in seconds.items():
+                    measured[kind][what].append(found)
+        (folder / content.name).unlink()
+        folder.rmdir()
+        return measured
+
+    def _s3_calls(self, name: str) -> dict[str, Callable[[], object]]:
+        from signed_parameters.storage.s3 import S3Settings, S3Storage
+
+        settings = S3Settings(self._server.url, self._server.access_key, self._server.secret_key)
+        client, storage = settings.client(), S3Storage(_BUCKET, settings=settings)
+
+        def download(keep: bool) -> None:
+            response = client.get_object(_BUCKET, name)
+            try:
+                with tempfile.TemporaryFile() as copy:
+                    for chunk in response.stream(_BLOCK_BYTES):
+                        if keep:
+                            copy.write(chunk)
+            finally:
+                response.close()
+                response.release_conn()
+
+        return {
+            "download alone": lambda: download(True),
+            "download alone, nothing kept": lambda: download(False),
+            "verify from S3": lambda: sp.verify_package(name, self._policy, storage=storage).close(),
+        }
+
+    def _measure_memory(self, built: Path, with_s3: bool) -> dict[str, float]:
+        environment = {**os.environ, **self._server.environment()}
+        uris = {"sign": ("sign", str(built)), "verify": ("verify", str(built))}
+        if with_s3:
+            uris["verify from S3"] = ("verify", f"s3://{_BUCKET}/{built.name}")
+        return {
+            name: growth_in_child(what, uri, self._key_file, NAME, environment) for name, (what, uri) in uris.items()
+        }
+
+
+def server_folder(server: LocalS3Server) -> Path:
+    """Return the folder of the bucket, which is where the packages are built: so nothing need be uploaded."""
+    folder = server.folder / _BUCKET
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def main() -> int:
     """Measure, print, and return 1 where a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verification", description=__doc__)
-    parser.add_argument("--size", type=parse_size, default="1GiB", help="size of the package (default: 1GiB)")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds; their median counts (default: 7)")
+    parser.add_argument("--sizes", type=parse_sizes, default=None, help=f"of the packages (default: {SIZES})")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; their median counts (default: 5)")
+    parser.add_argument("--quick", action="store_true", help=f"sizes {QUICK_SIZES} and 2 rounds, to see that it runs")
+    parser.add_argument("--no-s3", action="store_true", help="leave the S3 server out")
     options = parser.parse_args()
+    sizes = options.sizes or parse_sizes(QUICK_SIZES if options.quick else SIZES)
+    rounds = 2 if options.quick else options.rounds
     scratch = ROOT / "build" / "benchmarks"
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
-        return _measure(Path(folder), options.size, options.rounds)
-
-
-def _measure(folder: Path, size: int, rounds: int) -> int:
-    key = sp.SigningKey.generate()
-    policy = sp.TrustPolicy(name="benchmark", keys=[key.verification_key])
-    content, package = folder / "model.bin", folder / "package.zip"
-    with step(f"Write a package of {size / 2**30:.2f} GiB"):
-        write_random(content, size)
-        sp.build_package(package, files={"model.bin": content})
-        content.unlink()
-
-    def sign() -> None:
-        sp.sign_package(package, key=key, name="benchmark", version="0.1.0", parameters_version="1", serial=1)
-
-    def verify() -> None:
-        sp.verify_package(package, policy).close()
-
-    calls: dict[str, Callable[[], object]] = {
-        BASELINE: lambda: hash_alone(package),
-        "verify": verify,
-        "sign": sign,
-        "sha256 alone": lambda: hash_with_sha256(package),
-    }
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    growth: dict[str, Growth] = {}
-    with step("Sign, hash and verify") as progress:
-        sign()
-        # The memory is watched in a round of its own: the sampling would disturb the times, and this round, which
-        # starts the threads and fills the page cache, would disturb them too.
-        for name, call in calls.items():
-            progress.update(f"memory of {name}")
-            with watched_memory() as growth[name]:
-                call()
-        for number in range(1, rounds + 1):
-            progress.update(f"round {number} of {rounds}")
-            for name, call in calls.items():
-                times[name].append(timed(call))
-    return _report(times, growth, package.stat().st_size)
-
-
-def _report(times: dict[str, list[float]], growth: dict[str, Growth], size: int) -> int:
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    # Of the same round, because the speed of a machine changes from one round to another.
-    shares = {
-        name: statistics.median(alone / value for alone, value in zip(times[BASELINE], values, strict=True))
-        for name, values in times.items()
-    }
-    table = Table(title=f"{size / 2**30:.2f} GiB, {os.cpu_count()} cores, median of {len(times['sign'])} rounds")
-    for heading in ("", "seconds", "GiB/s", "of blake3's speed", "anonymous memory (MB)"):
-        table.add_column(heading, justify="right" if heading else "left")
-    for name, seconds in medians.items():
-        table.add_row(
-            name,
-            f"{seconds:.3f}",
-            f"{size / 2**30 / seconds:.2f}",
-            f"{shares[name]:.0%}",
-            f"+{growth[name].megabytes:.1f}",
-        )
-    Console().print(table)
-    missed = []
-    if shares["verify"] < SHARE_OF_BLAKE3:
-        missed.append(f"verify: {shares['verify']:.0%} of blake3's speed; expected at least {SHARE_OF_BLAKE3:.0%}.")
-    if growth["verify"].megabytes > GROWTH_MEGABYTES:
-        missed.append(
-            f"verify: memory grew by {growth['verify'].megabytes:.0f} MB; expected at most {GROWTH_MEGABYTES:g} MB."
-        )
+    with (
+        tempfile.TemporaryDirectory(dir=scratch) as folder,
+        LocalS3Server(Path(folder) / "s3") as server,
+    ):
+        bench = Bench(Path(folder), server)
+        results = [bench.measure(size, rounds, with_s3=not options.no_s3) for size in sizes]
+    print_report(results, processor_has_sha())
+    draw(results, scratch / "verification.png")
+    missed = missed_targets(results, processor_has_sha())
     print("\n".join(missed) if missed else "Every target is reached.")
     return 1 if missed else 0
 

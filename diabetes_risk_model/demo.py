@@ -234,7 +234,7 @@ def _expect_refusal(stored: Stored, reason: str) -> None:
         ServiceProcess(APPLICATION, CONFIGURATION, stored.environment(), wait_ready=False) as service,
     ):
         deadline = time.monotonic() + _REFUSAL_SECONDS
-        while service.status("/api/health") != 503 and time.monotonic() < deadline:
+        while not service.refuses() and time.monotonic() < deadline:
             if service.status("/api/health/ready") == 200:
                 raise DemonstrationError("expected the new service to refuse the package, found that it is ready")
             time.sleep(0.05)

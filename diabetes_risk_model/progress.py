@@ -1,5 +1,6 @@
 """Progress on the terminal: one line a step, with a spinner while it runs and its time and result when it is done."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-console = Console(highlight=False)
+# In a notebook it prints plain lines: widgets and spinners would fill the file that is kept.
+console = Console(highlight=False, force_jupyter=False, force_terminal=sys.stdout.isatty())
 _SLOW_SECONDS = 1.0
 
 

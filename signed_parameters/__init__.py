@@ -3,23 +3,35 @@
     import signed_parameters as sp
 
     key = sp.SigningKey.generate()
-    sp.build_package("model.zip", files={"model.pkl": "artefacts/model.pkl"})
-    sp.sign_package("model.zip", key=key, name="m", version="0.1.0", parameters_version="1", serial=1)
+    uri = sp.sign_model(model, "s3://models", key=key, name="m", version="0.1.0", parameters_version="1")
 
     policy = sp.TrustPolicy(name="m", keys=[key.verification_key])
+    model = sp.load_model(uri, policy)
+
+The same in steps, for packages of any files:
+
+    sp.build_package("model.zip", files={"model.pkl": "artefacts/model.pkl"})
+    sp.sign_package("model.zip", key=key, name="m", version="0.1.0", parameters_version="1", serial=1)
     with sp.verify_package("model.zip", policy) as package:
         model = package.load_pickle("model.pkl")
 
 The modules, in the order in which a package goes through them:
 
-* `keys` (with `algorithms`): signing keys and verification keys. `keyring`: which are trusted, and when.
+* `keys` (with `verification_keys`, `key_files`, `key_encryption`, `algorithms`): signing keys and verification keys.
+* `keyring` (with `keyring_file`, `key_references`): which keys are trusted, and when.
 * `package` (with `layout`): build the zip.
-* `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs, `pickles` reads lists of globals.
+* `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs.
+* `formats`: the kinds of model file: `pickles` (with `pickle_globals`, `unpickling`), `skops_files`, `onnx_files`.
 * `signing`: the three above, put together.
 * `storage`: where packages are kept.
-* `policy`, `checks`: what the serving side demands.
+* `policy`, `checks`: what the serving side demands. `policy_file` (with `policy_document`) reads it from YAML.
 * `verification`, `verified`: fetch, verify, read, load.
+* `models`, `mixin`: one line on each side.
+* `pointer`, `latest`: the signed pointer to the package to load, and publishing it.
+* `serials`: the next serial of a model's line. `resigning`: new signatures for old envelopes. `threads` is theirs.
+* `inline`: the older form, for who moves from it. `oms`: bundles of OpenSSF model signing. Import them by name.
 * `errors`, `limits`, `files`: the tree of errors, bounds on what is read, writing whole or not at all.
+* `strict_yaml`, `times`, `durations`: what people write in files and options, read in one way only.
 * `cli`: the commands.
 * `local_server` (with `child_process`): an S3 server on this machine, for trying things out.
 """
@@ -45,11 +57,18 @@ from signed_parameters.errors import (
     UnsafePickle,
     VerificationError,
 )
+from signed_parameters.key_references import KeyReference
 from signed_parameters.keyring import Keyring, KeyStatus, TrustedKey
 from signed_parameters.keys import SigningKey, VerificationKey
+from signed_parameters.latest import publish_latest
 from signed_parameters.limits import Limits
-from signed_parameters.package import build_package
+from signed_parameters.mixin import SignedParameters
+from signed_parameters.models import load_model, sign_model
+from signed_parameters.package import BuiltPackage, build_package
+from signed_parameters.pointer import Pointer
 from signed_parameters.policy import TrustPolicy
+from signed_parameters.resigning import Resigned, resign
+from signed_parameters.serials import next_serial
 from signed_parameters.signing import sign_package
 from signed_parameters.statement import Statement
 from signed_parameters.verification import verify_package
@@ -60,18 +79,23 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDenied",
     "BadSignature",
+    "BuiltPackage",
     "ConfigurationError",
     "DigestMismatch",
     "Expired",
+    "KeyReference",
     "KeyStatus",
     "Keyring",
     "Limits",
     "MalformedPackage",
     "NameMismatch",
     "NotFound",
+    "Pointer",
+    "Resigned",
     "RevokedDigest",
     "RevokedKey",
     "RolledBack",
+    "SignedParameters",
     "SignedParametersError",
     "SigningKey",
     "Statement",
@@ -87,6 +111,11 @@ __all__ = [
     "VerificationKey",
     "VerifiedPackage",
     "build_package",
+    "load_model",
+    "next_serial",
+    "publish_latest",
+    "resign",
+    "sign_model",
     "sign_package",
     "verify_package",
 ]

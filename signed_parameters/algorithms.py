@@ -18,6 +18,8 @@ HMAC_SALT = b"signed_parameters envelope v1"
 _MINIMUM_HMAC_BYTES = 32
 _GENERATED_HMAC_BYTES = 64
 _ED25519_BYTES = 32
+_FIELD = 2**255 - 19
+_CURVE = -121665 * pow(121666, -1, _FIELD) % _FIELD  # the d of -x^2 + y^2 = 1 + d x^2 y^2
 
 
 class Algorithm(StrEnum):
@@ -84,3 +86,21 @@ def describe_bad_length(algorithm: Algorithm, key: bytes) -> tuple[str, str] | N
     else:
         good, expected = len(key) >= _MINIMUM_HMAC_BYTES, f"at least {_MINIMUM_HMAC_BYTES} bytes"
     return None if good else (expected, f"{len(key)} bytes")
+
+
+def describe_bad_public_key(public_key: bytes) -> tuple[str, str] | None:
+    """Return (expected, found) where 32 bytes are no Ed25519 public key that only one signer can sign for, else None.
+
+    A point of small order verifies one forged signature of any message, or of every eighth; no private key has one.
+    """
+    y = int.from_bytes(public_key, "little") & (2**255 - 1)
+    if y >= _FIELD:
+        return "a point in its one encoding", "a coordinate beyond the field"
+    # The orders 1 and 2 have y^2 = 1, order 4 has y = 0, and doubling a point of order 8 gives y = 0.
+    if y * (y**2 - 1) * (_CURVE * y**4 + 2 * y**2 - 1) % _FIELD == 0:
+        return "a point of large order", "one of small order, for which anybody can sign"
+    # x^2 is this fraction; it is a square where fraction and product are.
+    square = (y**2 - 1) * (_CURVE * y**2 + 1)
+    if pow(square, (_FIELD - 1) // 2, _FIELD) != 1:
+        return "a point of the curve", "none"
+    return None

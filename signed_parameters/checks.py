@@ -8,6 +8,7 @@ from packaging.version import InvalidVersion, Version
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import (
     BadSignature,
+    DigestMismatch,
     Expired,
     MalformedPackage,
     NameMismatch,
@@ -20,16 +21,20 @@ from signed_parameters.errors import (
     UnsafePickle,
 )
 from signed_parameters.keyring import KeyStatus, TrustedKey
+from signed_parameters.pointer import Pointer
 from signed_parameters.policy import TrustPolicy
-from signed_parameters.statement import Statement
+from signed_parameters.statement import Claims, Statement
 
 TAMPERED = "It was changed after it was signed, or damaged on its way: do not load it, and find out which."
 
 
-def check_signatures(envelope: Envelope, policy: TrustPolicy, now: datetime) -> tuple[str, ...]:
+def check_signatures(
+    envelope: Envelope, policy: TrustPolicy, now: datetime, kind: str = Statement.kind
+) -> tuple[str, ...]:
     """Return the ids of the trusted keys whose signatures of the envelope hold: as many as the threshold, or more.
 
-    A key is only ever tried with its own algorithm, whatever an envelope claims, and counts once.
+    A key is only ever tried with its own algorithm, whatever an envelope claims, and counts once. `kind` is what the
+    messages call it.
 
     Raises:
         TooFewSignatures, BadSignature, RevokedKey, UnknownKey: there are too few, for the reason that comes nearest.
@@ -60,19 +65,19 @@ def check_signatures(envelope: Envelope, policy: TrustPolicy, now: datetime) -> 
         raise BadSignature(f"the signature by key {bad[0]} does not hold", remedy=TAMPERED)
     if withdrawn := [key_id for key_id in claimed if key_id in revoked]:
         raise RevokedKey(
-            f"the package is signed by key {withdrawn[0]}, which is revoked",
-            remedy="Sign it again with a key that is trusted, if the package is.",
+            f"the {kind} is signed by key {withdrawn[0]}, which is revoked",
+            remedy="Sign it again with a key that is trusted, if what it says is.",
         )
     if holding:
         raise TooFewSignatures(
-            "the package is not signed by enough trusted keys",
+            f"the {kind} is not signed by enough trusted keys",
             expected=f"signatures by {policy.threshold} of {', '.join(trusted)}",
             found=f"{len(holding)}, by {', '.join(holding)}",
             remedy="Have it signed by the others who have to agree, with `signed-parameters resign`.",
         )
     outside = [keys[key_id] for key_id in claimed if key_id in keys and not keys[key_id].counts_at(now)]
     raise UnknownKey(
-        "the package is not signed by a trusted key",
+        f"the {kind} is not signed by a trusted key",
         expected=f"a signature by {' or '.join(trusted) or 'a key of an allowed algorithm'}",
         found=_describe_time(outside[0]) if outside else ", ".join(claimed)[:200] or "none",
         remedy="Check that the policy has the verification key of who signed it."
@@ -87,8 +92,75 @@ def _describe_time(key: TrustedKey) -> str:
     return f"one by {key.key_id}, which counts{since}{until} UTC only"
 
 
+def check_claims(claims: Claims, policy: TrustPolicy, now: datetime) -> None:
+    """Check what statements of every kind say of a model, where a signature holds, against the policy.
+
+    Raises:
+        NameMismatch, RolledBack, Expired: it is another model or version; too old; over.
+    """
+    if claims.name != policy.name:
+        raise NameMismatch(f"the {claims.kind} is another model's", expected=policy.name, found=claims.name)
+    if not _in_range(claims.version, policy.version):
+        raise NameMismatch(
+            f"the {claims.kind} is of a version that is not allowed", expected=policy.version, found=claims.version
+        )
+    if policy.parameters_version not in (None, claims.parameters_version):
+        raise NameMismatch(
+            f"the {claims.kind} holds other parameters",
+            expected=f"parameters version {policy.parameters_version}",
+            found=claims.parameters_version,
+            remedy="Somebody put it under another's name: restore the right one.",
+        )
+    if claims.serial < policy.minimum_serial:
+        raise RolledBack(
+            f"the {claims.kind} is older than allowed",
+            expected=f"serial {policy.minimum_serial} or later",
+            found=f"serial {claims.serial}",
+            remedy="To go back to it on purpose, lower minimum_serial in the reviewed configuration.",
+        )
+    if claims.expires is not None and now >= claims.expires:
+        raise Expired(
+            f"the {claims.kind} has expired",
+            expected=f"a time before {claims.expires:%Y-%m-%d %H:%M} UTC",
+            found=f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            remedy="Sign it again, if it is still good, or load a newer one.",
+        )
+    if policy.maximum_age is not None and now - claims.created >= policy.maximum_age:
+        raise Expired(
+            f"the {claims.kind} is older than the policy allows",
+            expected=f"one created within {policy.maximum_age} before now",
+            found=f"created {claims.created:%Y-%m-%d %H:%M} UTC",
+            remedy="Sign a new one, or raise maximum_age in the reviewed configuration.",
+        )
+
+
+def check_pointed(pointer: Pointer, statement: Statement) -> None:
+    """Check that a package's statement is about the package that a pointer means.
+
+    Raises:
+        DigestMismatch: it is about other bytes.
+        NameMismatch: it is about the same bytes, by another name, version or serial.
+    """
+    if not statement.package_digest.equals(pointer.package_digest):
+        raise DigestMismatch(
+            f"{pointer.package_name} is not the package that the pointer means",
+            expected=str(pointer.package_digest),
+            found=str(statement.package_digest),
+            remedy="Restore the package, or publish the one that is there: `signed-parameters latest`.",
+        )
+    for what in ("name", "version", "parameters_version", "serial"):
+        meant, found = getattr(pointer, what), getattr(statement, what)
+        if meant != found:
+            raise NameMismatch(
+                f"{pointer.package_name} says something else of itself than the pointer",
+                expected=f"{what} {meant}",
+                found=str(found),
+                remedy="It was signed anew since: publish it again with `signed-parameters latest`.",
+            )
+
+
 def check_statement(statement: Statement, policy: TrustPolicy, now: datetime) -> None:
-    """Check a statement, whose signature holds, against the policy.
+    """Check a package's statement, whose signature holds, against the policy.
 
     Raises:
         NameMismatch, RolledBack, Expired, RevokedDigest: it is another model or version; too old; over; revoked.
@@ -96,40 +168,7 @@ def check_statement(statement: Statement, policy: TrustPolicy, now: datetime) ->
         MalformedPackage: its digest algorithm is not allowed.
         TooLarge: the package is larger than the policy's limit.
     """
-    if statement.name != policy.name:
-        raise NameMismatch("the package is another model's", expected=policy.name, found=statement.name)
-    if not _in_range(statement.version, policy.version):
-        raise NameMismatch(
-            "the package is of a version that is not allowed", expected=policy.version, found=statement.version
-        )
-    if policy.parameters_version not in (None, statement.parameters_version):
-        raise NameMismatch(
-            "the package holds other parameters",
-            expected=f"parameters version {policy.parameters_version}",
-            found=statement.parameters_version,
-            remedy="Somebody put it under another's name: restore the right one.",
-        )
-    if statement.serial < policy.minimum_serial:
-        raise RolledBack(
-            "the package is older than allowed",
-            expected=f"serial {policy.minimum_serial} or later",
-            found=f"serial {statement.serial}",
-            remedy="To go back to it on purpose, lower minimum_serial in the reviewed configuration.",
-        )
-    if statement.expires is not None and now >= statement.expires:
-        raise Expired(
-            "the package has expired",
-            expected=f"a time before {statement.expires:%Y-%m-%d %H:%M} UTC",
-            found=f"{now.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-            remedy="Sign it again, if it is still good, or load a newer one.",
-        )
-    if policy.maximum_age is not None and now - statement.created >= policy.maximum_age:
-        raise Expired(
-            "the package is older than the policy allows",
-            expected=f"one created within {policy.maximum_age} before now",
-            found=f"created {statement.created:%Y-%m-%d %H:%M} UTC",
-            remedy="Train and sign new parameters, or raise maximum_age in the reviewed configuration.",
-        )
+    check_claims(statement, policy, now)
     if policy.allowed_globals is not None:
         asked = {name for names in statement.pickles.values() for name in names}
         if beyond := sorted(asked - set(policy.allowed_globals)):

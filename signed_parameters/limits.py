@@ -17,6 +17,7 @@ class Limits:
         connect_seconds: wait for a storage server to accept a connection.
         read_seconds: wait for the next bytes of a storage server.
         download_seconds: wait for the whole of an object, however steadily its bytes drip in.
+        listing_pages: answers of a storage server that one listing may take, of about 1,000 names each.
     """
 
     envelope_bytes: int = MEBIBYTE
@@ -25,6 +26,7 @@ class Limits:
     connect_seconds: float = 5.0
     read_seconds: float = 30.0
     download_seconds: float = 3600.0
+    listing_pages: int = 10_000
 
 
 DEFAULT_LIMITS = Limits()

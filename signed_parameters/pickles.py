@@ -4,40 +4,21 @@ A pickle is a program: its opcodes import names and call them. `scan` reads the 
 the names, which the signer records in the statement. `load` runs the program with nothing but those names at hand.
 """
 
-import io
-import pickle
 from collections.abc import Collection
-from types import ModuleType
 from typing import Any
 
 from signed_parameters.errors import UnsafePickle
+from signed_parameters.pickle_globals import check_allowed
+from signed_parameters.unpickling import RestrictedUnpickler, require
 
 SUFFIXES = (".pkl", ".pickle")
 
-# What no model needs, and what runs commands or code. The signed list is the guard; this only keeps a signer from
-# putting one of these on it. A module stands for everything below it.
-_FORBIDDEN_MODULES = frozenset(
-    "__main__ _ctypes _frozen_importlib _frozen_importlib_external _imp _pickle _posixsubprocess _thread ast "
-    "asyncio bdb cProfile cloudpickle code codeop commands compileall concurrent ctypes dill distutils imp "
-    "importlib inspect joblib marshal multiprocessing nt numpy.distutils numpy.f2py numpy.lib.npyio "
-    "numpy.testing os pandas.io pathlib pdb pickle pip pkgutil platform posix profile pty pydoc runpy setuptools "
-    "shutil signal socket sqlite3 subprocess sys tempfile test threading timeit torch.hub torch.serialization "
-    "trace types unittest urllib webbrowser zipimport".split()
-)
-_FORBIDDEN_NAMES = frozenset(
-    "_io:FileIO _io:open _io:open_code _operator:attrgetter _operator:call _operator:methodcaller "
-    "builtins:__import__ builtins:breakpoint builtins:compile builtins:delattr builtins:eval builtins:exec "
-    "builtins:getattr builtins:globals builtins:input builtins:locals builtins:open builtins:setattr "
-    "builtins:vars codecs:open copyreg:add_extension io:FileIO io:open io:open_code numpy:fromfile numpy:load "
-    "operator:attrgetter operator:call operator:methodcaller pandas:eval pandas:read_pickle "
-    "torch.storage:_load_from_bytes torch:load".split()
-)
-_PYTHON_2_MODULES = frozenset({"__builtin__", "copy_reg"})
-_FORBIDDEN_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID"})
+_FORBIDDEN_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ"})
 _STRINGS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE"})
 _STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _FETCHES = frozenset({"GET", "BINGET", "LONG_BINGET"})
 _TRANSPARENT = frozenset({"PROTO", "FRAME"})
+_FRAME_HEADER_BYTES = 9
 
 
 def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
@@ -49,18 +30,25 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
 
     Raises:
         UnsafePickle: it is no plain pickle (a joblib file with arrays is none), or uses opcodes or names that are never
-            allowed: the extension registry, persistent ids, dotted names, names made at run time.
+            allowed: the extension registry, persistent ids, dotted names, names made at run time; or the unpickler
+            would read it otherwise: frames that cut an opcode, escapes in names.
     """
     import pickletools  # its tables take memory that a service of ONNX models need not spend
 
     found: set[str] = set()
     memo: dict[int, str | None] = {}
     strings: list[str | None] = []
-    position = 0
+    position = frame_end = 0
     try:
         for opcode, argument, at in pickletools.genops(data):
             position = at or 0
             name = opcode.name
+            if frame_end and (position > frame_end or (position < frame_end and name == "FRAME")):
+                raise _cut_by_frame(what, frame_end)
+            if name == "FRAME":
+                frame_end = position + _FRAME_HEADER_BYTES + int(argument or 0)
+            elif position == frame_end:
+                frame_end = 0
             if name in _FORBIDDEN_OPCODES:
                 raise UnsafePickle(
                     f"{what} uses the opcode {name} at byte {position}",
@@ -77,7 +65,14 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
             elif name in _FETCHES and argument is not None:
                 strings.append(memo.get(int(argument)))
             elif name in ("GLOBAL", "INST"):
-                found.add(_checked(*str(argument).split(" ", 1), what=what))
+                module_name, _, attribute_name = str(argument).partition(" ")
+                if not data.startswith(f"{module_name}\n{attribute_name}\n".encode(), position + 1):
+                    raise UnsafePickle(
+                        f"{what} spells a name in another way than its own at byte {position}",
+                        expected="a name without escapes or spaces",
+                        remedy="Dump the model again with Python's own pickle module.",
+                    )
+                found.add(_checked(module_name, attribute_name, what=what))
                 strings = [None]
             elif name == "STACK_GLOBAL":
                 module, attribute = strings[-2:] if len(strings) >= 2 else (None, None)
@@ -96,34 +91,20 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
             found=str(error) or type(error).__name__,
             remedy="Write it with pickle.dump: joblib's files are a format of their own.",
         ) from None
+    if frame_end > position + 1:
+        raise _cut_by_frame(what, frame_end)
     if position + 1 != len(data):
         raise UnsafePickle(f"{what} goes on behind its end", found=f"{len(data) - position - 1} more bytes")
     return tuple(sorted(found))
 
 
-def check_allowed(name: str, what: str) -> None:
-    """Check that a global, as `module:name`, could be allowed at all.
-
-    Raises:
-        UnsafePickle: it is a dotted name, or one that runs commands or code.
-    """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute or "." in attribute:
-        raise UnsafePickle(
-            f"{what} asks for {name!r}",
-            expected="a name directly in a module",
-            remedy="Dotted names are never allowed.",
-        )
-    if module in _PYTHON_2_MODULES:
-        raise UnsafePickle(
-            f"{what} asks for {name}, a name of Python 2", remedy="Dump the model again with protocol 4 or later."
-        )
-    if _is_forbidden(module, attribute):
-        raise UnsafePickle(
-            f"{what} asks for {name}",
-            expected="nothing that runs commands or code",
-            remedy="No model needs this: find out who made the file.",
-        )
+def _cut_by_frame(what: str, frame_end: int) -> UnsafePickle:
+    """Return the error for what the unpickler, which reads a frame ahead, would read otherwise than `pickletools`."""
+    return UnsafePickle(
+        f"{what} has a frame that ends within an opcode, within a frame, or behind the end, at byte {frame_end}",
+        expected="whole opcodes in each frame",
+        remedy="Dump the model again with Python's own pickle module.",
+    )
 
 
 def load(data: bytes, allowed: Collection[str], what: str = "the pickle") -> Any:
@@ -141,9 +122,9 @@ def load(data: bytes, allowed: Collection[str], what: str = "the pickle") -> Any
     for name in allowed:
         check_allowed(name, what)
     for name in scan(data, what):
-        _require(name, allowed, what)
+        require(name, allowed, what)
     try:
-        return _Unpickler(data, frozenset(allowed), what).load()
+        return RestrictedUnpickler(data, allowed, what).load()
     except UnsafePickle:
         raise
     except Exception as error:
@@ -154,44 +135,7 @@ def load(data: bytes, allowed: Collection[str], what: str = "the pickle") -> Any
         ) from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds the allowed globals, by exact module and name, and nothing else."""
-
-    def __init__(self, data: bytes, allowed: frozenset[str], what: str) -> None:
-        super().__init__(io.BytesIO(data), fix_imports=False)
-        self._allowed = allowed
-        self._what = what
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        wanted = _checked(module, name, what=self._what)
-        _require(wanted, self._allowed, self._what)
-        found = super().find_class(module, name)
-        origin = str(getattr(found, "__module__", "")), str(getattr(found, "__name__", ""))
-        if isinstance(found, ModuleType) or _is_forbidden(*origin):
-            raise UnsafePickle(
-                f"{self._what} asks for {wanted}, which is {':'.join(origin).strip(':')} under another name",
-                expected="nothing that runs commands or code",
-                remedy="No model needs this: find out who made the file.",
-            )
-        return found
-
-
-def _is_forbidden(module: str, attribute: str) -> bool:
-    parts = module.split(".")
-    above = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    return bool(above & _FORBIDDEN_MODULES) or f"{module}:{attribute}" in _FORBIDDEN_NAMES
-
-
 def _checked(module: str, attribute: str, *, what: str) -> str:
     name = f"{module}:{attribute}"
     check_allowed(name, what)
     return name
-
-
-def _require(name: str, allowed: Collection[str], what: str) -> None:
-    if name not in allowed:
-        raise UnsafePickle(
-            f"{what} asks for {name}, which is not on its signed list",
-            expected=f"one of {len(allowed)} signed globals",
-            remedy="Sign the package again with sign_package, which reads the list from the pickle.",
-        )

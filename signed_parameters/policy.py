@@ -1,5 +1,6 @@
 """The trust policy: what the serving side demands of a package. It is configuration, kept under review."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from signed_parameters.keyring import TrustedKey
 from signed_parameters.keys import VerificationKey
 from signed_parameters.limits import DEFAULT_LIMITS, Limits
 
-_KEY_ID = re.compile(r"[0-9a-f]{32}")
+KEY_ID = re.compile(r"[0-9a-f]{32}")
 _GLOBAL = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -92,7 +93,7 @@ class TrustPolicy:
                         found=repr(name),
                     )
         for key_id in self.revoked_keys:
-            if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
+            if not isinstance(key_id, str) or not KEY_ID.fullmatch(key_id):
                 raise ConfigurationError(
                     "revoked_keys is not usable", expected="key ids of 32 hexadecimal digits", found=repr(key_id)
                 )
@@ -116,6 +117,13 @@ class TrustPolicy:
             raise ConfigurationError(
                 "the trust policy trusts no key", expected="at least one verification key", remedy="Set `keys`."
             )
+        entries = {key.key_id: key for key in self.trusted_keys}
+        if twice := next((key for key in self.trusted_keys if key != entries[key.key_id]), None):
+            raise ConfigurationError(
+                f"key {twice.key_id} is among the trust policy's keys twice",
+                expected="each key once, with one time and status",
+                remedy="Leave away the entry that does not hold.",
+            )
         if not isinstance(self.threshold, int) or isinstance(self.threshold, bool) or self.threshold < 1:
             raise ConfigurationError(
                 "threshold is not usable", expected="a whole number from 1", found=repr(self.threshold)
@@ -127,6 +135,17 @@ class TrustPolicy:
                 found=str(len(trusted)),
                 remedy="Add the keys of all who have to sign, or lower `threshold`.",
             )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "TrustPolicy":
+        """Read a policy file, in YAML. Its JSON Schema says what may stand in it: `signed-parameters policy --schema`.
+
+        Raises:
+            ConfigurationError: it cannot be read, or something in it is not usable.
+        """
+        from signed_parameters.policy_file import load_policy  # which is built on this module
+
+        return load_policy(path)
 
     @property
     def trusted_keys(self) -> tuple[TrustedKey, ...]:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from signed_parameters import pickles
-from signed_parameters.digests import DigestAlgorithm, digest_file
+from signed_parameters.digests import Digest, DigestAlgorithm, digest_file, digest_file_and_ranges
 from signed_parameters.envelope import Envelope
-from signed_parameters.errors import ConfigurationError
+from signed_parameters.errors import ConfigurationError, DigestMismatch, Unavailable
 from signed_parameters.files import replacement
+from signed_parameters.formats import Format, check_model, format_of
 from signed_parameters.keys import SigningKey
 from signed_parameters.layout import check_layout, read_at
 from signed_parameters.limits import DEFAULT_LIMITS
-from signed_parameters.package import list_files
+from signed_parameters.package import BuiltPackage, list_files
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement, describe_problem
 from signed_parameters.storage import FileStorage
 
@@ -40,7 +40,7 @@ def sign_package(
     """Sign a package, and write its envelope beside it as `<package>.dsse.json`.
 
     Args:
-        package: path of a package that `build_package` wrote.
+        package: what `build_package` returned, which is fastest; or the path of a package that it wrote.
         key: signs it.
         name: the model's qualified name.
         version: version of the model's code.
@@ -57,7 +57,8 @@ def sign_package(
         StorageError: there is no such package, or it cannot be read.
         ConfigurationError: a value is not usable, or the envelope cannot be written.
         MalformedPackage: it is no package of `build_package`.
-        UnsafePickle: a pickle in it asks for what is never allowed, or is not a plain pickle.
+        DigestMismatch: it is no longer what `build_package` wrote and returned.
+        UnsafePickle: a pickle or skops file in it asks for what is never allowed, or is none.
     """
     path = Path(package)
     if digest not in tuple(DigestAlgorithm):
@@ -66,7 +67,8 @@ def sign_package(
         )
     descriptor = FileStorage(path.parent).open_in_place(path.name)
     try:
-        files, globals_of = _read_files(descriptor, DigestAlgorithm(digest))
+        package_digest, files = _digests(package, descriptor, DigestAlgorithm(digest))
+        globals_of = _globals(descriptor, files)
         created = datetime.now(UTC).replace(microsecond=0)
         statement = Statement(
             name=name,
@@ -76,7 +78,7 @@ def sign_package(
             created=created,
             expires=None if expires_in is None else (created + expires_in).replace(microsecond=0),
             package_size=os.fstat(descriptor).st_size,
-            package_digest=digest_file(descriptor, DigestAlgorithm(digest)),
+            package_digest=package_digest,
             files=files,
             runtime=_runtime(globals_of) | dict(libraries or {}),
             pickles=globals_of,
@@ -87,6 +89,8 @@ def sign_package(
         raise ConfigurationError(
             "the package cannot be signed", expected="it to expire before the year 10000"
         ) from None
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read", found=str(error.strerror)) from None
     finally:
         os.close(descriptor)
     envelope = Envelope(statement.to_payload(), ()).signed_by(key)
@@ -107,25 +111,47 @@ def sign_package(
     return target
 
 
-def _read_files(
-    descriptor: int, algorithm: DigestAlgorithm
-) -> tuple[tuple[SignedFile, ...], dict[str, tuple[str, ...]]]:
-    """Return the package's files with their digests, and for each pickle its globals."""
-    listed = list_files(descriptor)
-    entries = check_layout(descriptor, listed)
-    files = []
-    globals_of = {}
-    for name, entry in entries.items():
-        digest = digest_file(descriptor, algorithm, entry.data_offset, entry.size)
-        files.append(SignedFile(name=name, size=entry.size, digest=digest))
-        if name.endswith(pickles.SUFFIXES):
-            globals_of[name] = pickles.scan(read_at(descriptor, entry.size, entry.data_offset), name)
-    return tuple(files), globals_of
+def _digests(
+    package: str | os.PathLike[str], descriptor: int, algorithm: DigestAlgorithm
+) -> tuple[Digest, tuple[SignedFile, ...]]:
+    """Return the digest of the package, and its files with theirs.
+
+    Where the package is still what was built, so are its files: they need not be hashed once more.
+    """
+    if isinstance(package, BuiltPackage) and package.digest is not None and package.digest.algorithm is algorithm:
+        found = digest_file(descriptor, algorithm)
+        if not found.equals(package.digest):
+            raise DigestMismatch(
+                f"{package} is not the package that was built",
+                expected=str(package.digest),
+                found=str(found),
+                remedy="Somebody changed it since: build it again. To sign what is there now, give its path as text.",
+            )
+        return found, package.files
+    entries = check_layout(descriptor, list_files(descriptor)).values()
+    ranges = [(entry.data_offset, entry.size) for entry in entries]
+    found, digests = digest_file_and_ranges(descriptor, algorithm, ranges)
+    return found, tuple(
+        SignedFile(name=entry.name, size=entry.size, digest=digest)
+        for entry, digest in zip(entries, digests, strict=True)
+    )
+
+
+def _globals(descriptor: int, files: tuple[SignedFile, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the globals of each file that loading makes objects of."""
+    entries = check_layout(descriptor, [(file.name, file.size) for file in files])
+    checked = {
+        name: check_model(name, read_at(descriptor, entry.size, entry.data_offset))
+        for name, entry in entries.items()
+        if format_of(name) is not None
+    }
+    return {name: names for name, names in checked.items() if names is not None}
 
 
 def _runtime(globals_of: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return the versions of Python and of the distributions that the globals come from."""
+    """Return the versions of Python and of the distributions that loading needs."""
     modules = {name.partition(":")[0].partition(".")[0] for names in globals_of.values() for name in names}
+    modules |= {"skops" for name in globals_of if format_of(name) is Format.SKOPS}
     distributions = {
         distribution
         for module in modules - sys.stdlib_module_names

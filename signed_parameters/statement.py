@@ -6,8 +6,9 @@ statement has exactly one byte form: `from_payload` refuses every other, so two 
 
 import json
 import re
+from abc import abstractmethod
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -83,8 +84,8 @@ class SignedFile(_Part):
     digest: DigestField
 
 
-class Statement(_Part):
-    """What the signer says.
+class Claims(_Part):
+    """What a statement of any kind says of a model's package, and its one byte form.
 
     Attributes:
         name: the model's qualified name.
@@ -93,12 +94,11 @@ class Statement(_Part):
         serial: place in the model's line of packages; a newer package has a larger one.
         created: when it was signed, in UTC.
         expires: from when on it is refused, in UTC; None for never.
-        package_size: size of the package, in bytes.
         package_digest: digest of the package.
-        files: every file of the package, in the order of their names.
-        runtime: versions of Python and of the libraries that the pickles need, where they were signed.
-        pickles: for each pickle among the files, the globals that loading it needs, as `module:name`.
     """
+
+    predicate_type: ClassVar[str]
+    kind: ClassVar[str]
 
     name: Label
     version: Label
@@ -106,50 +106,49 @@ class Statement(_Part):
     serial: Serial
     created: Time
     expires: Time | None = None
-    package_size: Size
     package_digest: DigestField
-    files: tuple[SignedFile, ...] = Field(min_length=1, max_length=MAXIMUM_FILES)
-    runtime: dict[Label, Label]
-    pickles: dict[EntryName, tuple[Global, ...]]
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "Statement":
-        names = [file.name for file in self.files]
-        if names != sorted(names) or len({name.lower() for name in names}) != len(names):
-            raise ValueError("the files are not in the order of their names, each once, in upper or lower case")
-        if unlisted := set(self.pickles) - set(names):
-            raise ValueError(f"pickles {sorted(unlisted)} are not among the files")
+    def _lasts(self) -> Self:
         if self.expires is not None and self.expires <= self.created:
             raise ValueError("it expires before it was created")
         return self
 
-    @property
-    def package_name(self) -> str:
-        """Conventional file name of the package, which is the name of the statement's subject."""
-        return f"{self.name}-{self.version}-{self.parameters_version}.zip"
+    @abstractmethod
+    def subject_name(self) -> str:
+        """Return the name of the statement's subject."""
 
     def to_payload(self) -> bytes:
         """Return the statement's one byte form: compact JSON with sorted keys, in ASCII."""
-        predicate = self.model_dump(mode="json", exclude_none=True)
+        predicate = self.model_dump(mode="json", exclude_none=True, exclude={"package_name"})
         digest = predicate.pop("package_digest")
         fields = {
             "_type": STATEMENT_TYPE,
-            "subject": [{"name": self.package_name, "digest": digest}],
-            "predicateType": PREDICATE_TYPE,
+            "subject": [{"name": self.subject_name(), "digest": digest}],
+            "predicateType": self.predicate_type,
             "predicate": predicate,
         }
         return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
-    def from_payload(cls, payload: bytes) -> "Statement":
-        """Read a statement. Call it only with a payload whose signature holds.
+    def from_payload(cls, payload: bytes) -> Self:
+        """Read a statement of this kind. Call it only with a payload whose signature holds.
 
         Raises:
-            MalformedPackage: the payload is not the one form of a statement that this version knows.
+            MalformedPackage: the payload is not the one form of such a statement that this version knows.
         """
         try:
             fields: dict[str, Any] = json.loads(payload)
+            if fields["predicateType"] != cls.predicate_type:
+                raise MalformedPackage(
+                    "the statement is of another kind",
+                    expected=f"predicate type {cls.predicate_type}",
+                    found=repr(fields["predicateType"])[:200],
+                    remedy="Something else was put in its place, or it needs a newer signed_parameters.",
+                )
             predicate = {**fields["predicate"], "package_digest": fields["subject"][0]["digest"]}
+            if "package_name" in cls.model_fields:
+                predicate["package_name"] = fields["subject"][0]["name"]
             statement = cls.model_validate_json(json.dumps(predicate))
         except ValidationError as error:
             raise MalformedPackage("the statement is not usable", found=describe_problem(error)) from None
@@ -158,10 +157,48 @@ class Statement(_Part):
         if statement.to_payload() != payload:
             raise MalformedPackage(
                 "the statement is not in its one byte form",
-                expected=f"compact JSON with sorted keys, type {STATEMENT_TYPE}, predicate type {PREDICATE_TYPE}",
+                expected=f"compact JSON with sorted keys, type {STATEMENT_TYPE}, predicate type {cls.predicate_type}",
                 remedy="It may be of a newer version of the format: update signed_parameters.",
             )
         return statement
+
+
+class Statement(Claims):
+    """What the signer says of a package.
+
+    Attributes:
+        name, version, parameters_version, serial, created, expires, package_digest: as in Claims.
+        package_size: size of the package, in bytes.
+        files: every file of the package, in the order of their names.
+        runtime: versions of Python and of the libraries that the pickles need, where they were signed.
+        pickles: for each pickle among the files, the globals that loading it needs, as `module:name`.
+    """
+
+    predicate_type: ClassVar[str] = PREDICATE_TYPE
+    kind: ClassVar[str] = "package"
+
+    package_size: Size
+    files: tuple[SignedFile, ...] = Field(min_length=1, max_length=MAXIMUM_FILES)
+    runtime: dict[Label, Label]
+    pickles: dict[EntryName, tuple[Global, ...]]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [file.name for file in self.files]
+        if names != sorted(names) or len({name.lower() for name in names}) != len(names):
+            raise ValueError("the files are not in the order of their names, each once, in upper or lower case")
+        if unlisted := set(self.pickles) - set(names):
+            raise ValueError(f"pickles {sorted(unlisted)} are not among the files")
+        return self
+
+    @property
+    def package_name(self) -> str:
+        """Conventional file name of the package, which is the name of the statement's subject."""
+        return f"{self.name}-{self.version}-{self.parameters_version}.zip"
+
+    def subject_name(self) -> str:
+        """Return the package's conventional name."""
+        return self.package_name
 
 
 def describe_problem(error: ValidationError) -> str:

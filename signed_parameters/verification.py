@@ -6,20 +6,24 @@
 4. Compare the archive with what the signed list of files says it must be.       `layout.check_layout`
 5. Hand out files, whose digest is checked on the very bytes that are returned.  `verified.VerifiedPackage`
 
-Nothing of a package is interpreted before step 4, and nothing unpickled before step 5.
+Nothing of a package is interpreted before step 4, and nothing unpickled before step 5. Where the address is that of a
+latest pointer, steps 1 and 2 are first done with the pointer, and then the package has to be the one that it means.
 """
 
 import os
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from typing import IO
 
-from signed_parameters.checks import TAMPERED, check_signatures, check_statement
+from signed_parameters.checks import TAMPERED, check_claims, check_pointed, check_signatures, check_statement
 from signed_parameters.digests import Digest, digest_file, new_hasher
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, NotFound, StorageError, Unavailable
 from signed_parameters.layout import check_layout
+from signed_parameters.pointer import Pointer, beside, is_pointer
 from signed_parameters.policy import TrustPolicy
+from signed_parameters.receiving import receive
 from signed_parameters.statement import ENVELOPE_SUFFIX, Statement
 from signed_parameters.storage import Storage, locate
 from signed_parameters.verified import VerifiedPackage, check_digest
@@ -36,7 +40,8 @@ def verify_package(
 
     Args:
         uri: address of the package: `s3://BUCKET/NAME`, `file:///PATH`, or a path. Its envelope is beside it. With
-            `storage`, the package's name there.
+            `storage`, the package's name there. `MODEL@latest` in the place of the name leads to the package that the
+            model's latest pointer means.
         policy: what is demanded.
         storage: where to read; by default `uri` says, and the AWS_... environment variables how to reach S3.
         now: the time to judge expiry by; by default the clock.
@@ -54,11 +59,17 @@ def verify_package(
     name = os.fspath(uri)
     if storage is None:
         storage, name = locate(name, limits=policy.limits)
-    envelope = read_envelope(storage, name, policy.limits.envelope_bytes)
     now = now or datetime.now(UTC)
+    pointer = None
+    if is_pointer(name):
+        pointer = _read_pointer(storage, name, policy, now)
+        name = beside(name, pointer.package_name)
+    envelope = read_envelope(storage, name, policy.limits.envelope_bytes)
     key_ids = check_signatures(envelope, policy, now)
     statement = Statement.from_payload(envelope.payload)
     check_statement(statement, policy, now)
+    if pointer is not None:
+        check_pointed(pointer, statement)
     descriptor = _open_verified(storage, name, statement)
     try:
         entries = check_layout(descriptor, [(file.name, file.size) for file in statement.files])
@@ -69,7 +80,7 @@ def verify_package(
 
 
 def read_envelope(storage: Storage, name: str, maximum: int) -> Envelope:
-    """Read the envelope of a package, of at most `maximum` bytes.
+    """Read the envelope of a package or a pointer, of at most `maximum` bytes.
 
     Raises:
         NotFound: there is none.
@@ -82,9 +93,19 @@ def read_envelope(storage: Storage, name: str, maximum: int) -> Envelope:
         raise NotFound(
             f"there is no envelope {storage.address(name + ENVELOPE_SUFFIX)}",
             found=error.found,
-            remedy="Check the address; a package that was never signed cannot be loaded.",
+            remedy="Check the address; publish a package with `signed-parameters latest`."
+            if is_pointer(name)
+            else "Check the address; a package that was never signed cannot be loaded.",
         ) from None
     return Envelope.from_bytes(data)
+
+
+def _read_pointer(storage: Storage, name: str, policy: TrustPolicy, now: datetime) -> Pointer:
+    envelope = read_envelope(storage, name, policy.limits.envelope_bytes)
+    check_signatures(envelope, policy, now, Pointer.kind)
+    pointer = Pointer.from_payload(envelope.payload)
+    check_claims(pointer, policy, now)
+    return pointer
 
 
 def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
@@ -106,17 +127,11 @@ def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
             os.close(descriptor)
             raise
         return descriptor
-    hasher, received = new_hasher(algorithm), 0
+    hasher = new_hasher(algorithm)
     with _temporary_file() as copy, storage.stream(name) as download:
         if download.size is not None:
             _check_size(address, size, download.size)
-        for chunk in download.chunks:
-            received += len(chunk)
-            if received > size:
-                break
-            hasher.update(chunk)
-            _store(copy, chunk)
-        _check_size(address, size, received)
+        _check_size(address, size, receive(download.chunks, size, hasher, partial(_store, copy)))
         check_digest(address, statement.package_digest, Digest(algorithm, hasher.hexdigest()))
         return os.dup(copy.fileno())
 
@@ -132,9 +147,9 @@ def _temporary_file() -> IO[bytes]:
         ) from None
 
 
-def _store(copy: IO[bytes], chunk: bytes) -> None:
+def _store(copy: IO[bytes], part: memoryview) -> None:
     try:
-        copy.write(chunk)
+        copy.write(part)
         copy.flush()
     except OSError as error:
         raise StorageError(

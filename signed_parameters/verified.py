@@ -6,12 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from signed_parameters import pickles
+from signed_parameters import onnx_files, pickles, skops_files
 from signed_parameters.checks import TAMPERED
 from signed_parameters.digests import Digest, digest_bytes, new_hasher
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, UnsafePickle
 from signed_parameters.files import replacement
+from signed_parameters.formats import MODEL_SUFFIXES, Format, format_of
 from signed_parameters.layout import Entry, read_at
 from signed_parameters.limits import CHUNK_BYTES
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement
@@ -72,15 +73,56 @@ class VerifiedPackage:
             UnsafePickle: it has no signed list of globals, asks for one that is not on it, or cannot be loaded here.
             ConfigurationError, DigestMismatch: as `read`.
         """
-        self._find(name)
-        allowed = self.statement.pickles.get(name)
-        if allowed is None:
-            raise UnsafePickle(
-                f"{name} has no signed list of globals",
-                expected=f"one of {', '.join(self.statement.pickles) or 'no pickles: this package has none'}",
-                remedy=f"Pickles are files that end in {' or '.join(pickles.SUFFIXES)} when the package is signed.",
-            )
+        allowed = self._allowed(name, Format.PICKLE)
         return pickles.load(self.read(name), allowed, name)
+
+    def load_skops(self, name: str) -> Any:
+        """Return the object that a skops file of the package holds. It needs the library skops.
+
+        Raises:
+            UnsafePickle: it has no signed list of types, names one that is not on it, or cannot be loaded here.
+            ConfigurationError, DigestMismatch: as `read`; or skops is not installed.
+        """
+        allowed = self._allowed(name, Format.SKOPS)
+        return skops_files.load(self.read(name), allowed, name)
+
+    def load_onnx(self, name: str, *, threads: int = 1) -> Any:
+        """Return an `onnxruntime.InferenceSession` of an ONNX model of the package, on the processor.
+
+        Args:
+            name: the file.
+            threads: how many compute one answer. One is best for a service that answers many requests at a time.
+
+        Raises:
+            MalformedPackage: the model keeps tensors in other files, or cannot be run here.
+            ConfigurationError, DigestMismatch: as `read`; or onnxruntime is not installed.
+        """
+        return onnx_files.open_session(self.read(name), name, threads=threads)
+
+    def load_model(self, name: str | None = None) -> Any:
+        """Return a model of the package, loaded as the end of its name says: `load_pickle`, `load_skops`, `load_onnx`.
+
+        Args:
+            name: the file; by default the only one that is a model.
+
+        Raises:
+            ConfigurationError: the file is no model, there is none, or there are several.
+            VerificationError: the model is refused.
+        """
+        name = self._only_model() if name is None else name
+        match format_of(name):
+            case Format.PICKLE:
+                return self.load_pickle(name)
+            case Format.SKOPS:
+                return self.load_skops(name)
+            case Format.ONNX:
+                return self.load_onnx(name)
+        self._find(name)
+        raise ConfigurationError(
+            f"{name} is no model that can be loaded",
+            expected=f"a file that ends in {', '.join(MODEL_SUFFIXES)}",
+            remedy="Read its bytes with verify_package(...).read(...).",
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the package and its envelope to a new place, each whole or not at all; return the package's path.
@@ -118,6 +160,28 @@ class VerifiedPackage:
         if self._descriptor is None:
             raise ConfigurationError("the package is closed", remedy="Read its files before closing it.")
         return self._descriptor
+
+    def _only_model(self) -> str:
+        models = [name for name in self.names if format_of(name) is not None]
+        if len(models) != 1:
+            raise ConfigurationError(
+                "the package holds several models" if models else "the package holds no model",
+                expected=f"one file that ends in {', '.join(MODEL_SUFFIXES)}",
+                found=", ".join(models or self.names)[:200],
+                remedy="Choose one with file=..." if models else "Sign the model with sign_model.",
+            )
+        return models[0]
+
+    def _allowed(self, name: str, kind: Format) -> tuple[str, ...]:
+        self._find(name)
+        listed = {file: names for file, names in self.statement.pickles.items() if format_of(file) is kind}
+        if name not in listed:
+            raise UnsafePickle(
+                f"{name} has no signed list of globals",
+                expected=f"one of {', '.join(listed)}" if listed else f"a {kind} file, and this package has none",
+                remedy=f"They are files that end in {' or '.join(kind.suffixes)} when the package is signed.",
+            )
+        return listed[name]
 
     def _find(self, name: str) -> SignedFile:
         try:

@@ -5,6 +5,7 @@ import json
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,8 @@ from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement
 HERE = Path(__file__).parent
 FOLDER = HERE / "golden" / "v1"
 KEYS: dict[str, str] = json.loads((FOLDER / "keys.json").read_text())
-PACKAGES = sorted(FOLDER.glob("*.zip"))
+BOTH = FOLDER / "both-blake3-lasting.zip"
+PACKAGES = sorted(set(FOLDER.glob("*.zip")) - {BOTH})
 GLOBALS = {"model.pkl": ("collections:OrderedDict",)}
 
 
@@ -63,6 +65,23 @@ def test_a_golden_package_verifies(package: Path) -> None:
     assert {statement.package_digest.algorithm, *(file.digest.algorithm for file in statement.files)} == {digest}
     assert (statement.name, statement.version, statement.parameters_version) == ("golden", "0.1.0", "2026_11_21")
     assert statement.expires == (created + timedelta(days=90) if kind == "expiring" else None)
+
+
+def test_the_golden_package_with_two_signatures_reaches_a_threshold() -> None:
+    keys = [sp.VerificationKey.parse(KEYS[algorithm]) for algorithm in Algorithm]
+    with sp.verify_package(BOTH, sp.TrustPolicy("golden", keys, threshold=2)) as verified:
+        assert set(verified.key_ids) == {key.key_id for key in keys}
+    with pytest.raises(sp.TooFewSignatures):
+        sp.verify_package(FOLDER / "ed25519-blake3-lasting.zip", sp.TrustPolicy("golden", keys, threshold=2))
+
+
+def test_the_golden_pointer_leads_to_its_package() -> None:
+    policy = sp.TrustPolicy("golden", [sp.VerificationKey.parse(KEYS["hmac-sha512"])], minimum_serial=7)
+    with sp.verify_package(f"{FOLDER}/golden@latest", policy) as verified:
+        assert verified.statement.serial == 7
+        assert verified.load_pickle("model.pkl") == OrderedDict(weight=1.5)
+    with pytest.raises(sp.RolledBack):
+        sp.verify_package(f"{FOLDER}/golden@latest", replace(policy, minimum_serial=8))
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.stem)

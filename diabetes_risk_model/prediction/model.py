@@ -1,27 +1,17 @@
 """The model, as `ml_base` and `rest_model_service` know models."""
 
-import math
+from collections.abc import Sequence
 
 from ml_base import MLModel
 from ml_base.ml_model import MLModelSchemaValidationException
 
 from diabetes_risk_model import __version__
+from diabetes_risk_model.prediction.batch import Batch, BatchOutput, predict_batch, risk_of
+from diabetes_risk_model.prediction.encoding import encode
 from diabetes_risk_model.prediction.engines import load_engine
 from diabetes_risk_model.prediction.parameters import MODEL_NAME, fetch_parameters
-from diabetes_risk_model.prediction.schemas import (
-    Age,
-    DiabetesRisk,
-    DiabetesRiskModelInput,
-    DiabetesRiskModelOutput,
-    GeneralHealth,
-    Income,
-)
+from diabetes_risk_model.prediction.schemas import DiabetesRiskModelInput, DiabetesRiskModelOutput
 from diabetes_risk_model.prediction.settings import Settings
-
-_THRESHOLD = 0.5
-_GENERAL_HEALTH_CODES = {member: float(code) for code, member in enumerate(GeneralHealth, start=1)}
-_AGE_CODES = {member: float(code) for code, member in enumerate(Age, start=1)}
-_INCOME_CODES = {member: float(code) for code, member in enumerate(Income, start=1)}
 
 
 class DiabetesRiskModel(MLModel):  # type: ignore[misc]
@@ -39,6 +29,7 @@ class DiabetesRiskModel(MLModel):  # type: ignore[misc]
     version = __version__
     input_schema = DiabetesRiskModelInput
     output_schema = DiabetesRiskModelOutput
+    batch_output_schema = BatchOutput
 
     def __init__(self, **configuration: object) -> None:
         """Fetch, verify and load the parameters.
@@ -68,15 +59,13 @@ class DiabetesRiskModel(MLModel):  # type: ignore[misc]
                 f"expected a {DiabetesRiskModelInput.__name__}, found a {type(data).__name__}"
             )
         probability = self._engine.probability(encode(data))
-        risk = DiabetesRisk.DIABETES if probability > _THRESHOLD else DiabetesRisk.NO_DIABETES
-        return DiabetesRiskModelOutput(diabetes_risk=risk, probability=probability)
+        return DiabetesRiskModelOutput(diabetes_risk=risk_of(probability), probability=probability)
 
+    def predict_batch(self, rows: Sequence[object]) -> Batch:
+        """Estimate the risk of many people by one call of the engine.
 
-def encode(data: DiabetesRiskModelInput) -> tuple[float, float, float, float]:
-    """Return the row that the model was trained on: BMI, GeneralHealth, Age, Income; NaN where there is no answer."""
-    return (
-        math.nan if data.body_mass_index is None else data.body_mass_index,
-        math.nan if data.general_health is None else _GENERAL_HEALTH_CODES[data.general_health],
-        math.nan if data.age is None else _AGE_CODES[data.age],
-        math.nan if data.income is None else _INCOME_CODES[data.income],
-    )
+        Args:
+            rows: each the fields of the input schema, as JSON has them. Those that do not fit are reported, and the
+                others are answered.
+        """
+        return predict_batch(rows, self._engine.probabilities)

@@ -37,9 +37,10 @@ class Settings(BaseModel):
         minio_access_key: access key for it; none for anonymous access.
         minio_secret_key: its secret.
         parameters_signing_key: the shared secret, as `hmac-sha512:...`; or else:
-        parameters_verification_keys: public keys, as `ed25519:...`: a list, or one text with commas.
-        minimum_serial: packages with a smaller serial are refused.
-        revoked_keys: ids of keys that count no more: a list, or one text with commas.
+        parameters_verification_keys: public keys, as `ed25519:...`: a list, or one text with commas; or else:
+        trust_policy: path of a policy file, which says what is trusted; a relative one starts from the working folder.
+        minimum_serial: packages with a smaller serial are refused. Belongs in the policy file where there is one.
+        revoked_keys: ids of keys that count no more: a list, or one text with commas. Likewise.
         engine: what computes: "onnx", or "pickle" for scikit-learn.
     """
 
@@ -52,15 +53,20 @@ class Settings(BaseModel):
     minio_secret_key: SecretStr | None = None
     parameters_signing_key: SecretStr | None = None
     parameters_verification_keys: StringList = ()
+    trust_policy: str | None = Field(default=None, min_length=1)
     minimum_serial: int = Field(default=0, ge=0)
     revoked_keys: StringList = ()
     engine: Literal["onnx", "pickle"] = "onnx"
 
     @model_validator(mode="after")
-    def _has_one_kind_of_key(self) -> "Settings":
-        if (self.parameters_signing_key is None) == (not self.parameters_verification_keys):
-            found = "neither" if self.parameters_signing_key is None else "both"
-            raise ValueError(f"expected either parameters_signing_key or parameters_verification_keys, found {found}")
+    def _has_one_kind_of_trust(self) -> "Settings":
+        kinds = ("parameters_signing_key", "parameters_verification_keys", "trust_policy")
+        given = [name for name in kinds if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError(f"expected one of {', '.join(kinds)}, found {' and '.join(given) or 'none'}")
+        beside = sorted({"minimum_serial", "revoked_keys"} & self.model_fields_set)
+        if beside and self.trust_policy is not None:
+            raise ValueError(f"expected {beside[0]} in the file that trust_policy names, found it beside trust_policy")
         if "://" not in self.model_files_bucket and self.minio_url is None:
             raise ValueError("expected minio_url, as model_files_bucket is the name of a bucket, found none")
         return self
@@ -96,7 +102,7 @@ class Settings(BaseModel):
 
     @property
     def trusted_keys(self) -> list[VerificationKey]:
-        """The keys that a package's signature is checked with.
+        """The keys that a package's signature is checked with, where no policy file says so.
 
         Raises:
             ConfigurationError: a key is not usable, or of the other kind than its setting says.

@@ -1,52 +1,133 @@
-"""The application: the paths of `rest_model_service` by the same contract, but faster, and with no bad request a 500.
+"""The application: the paths of `rest_model_service` by the same contract, and what a production service needs besides.
 
 A prediction takes less time than handing it to a thread does, so it is made in the event loop (`make bench`). Its
 path is there from the start; until the model is loaded, and after it was refused, it answers 503.
 """
 
-from collections.abc import Callable, Coroutine
+import logging.config
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from ml_base.utilities import ModelManager
-from rest_model_service.helpers import create_app, load_type
+from pydantic import Field
+from rest_model_service.helpers import load_type
 from rest_model_service.schemas import Error
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from diabetes_risk_model.service.answers import failure_answer
 from diabetes_risk_model.service.configuration import CheckedConfiguration, read_configuration
+from diabetes_risk_model.service.endpoints import CSV, BatchEndpoint, PredictionEndpoint
+from diabetes_risk_model.service.loading import ModelLoading
+from diabetes_risk_model.service.routes import add_routes
 from signed_parameters import ConfigurationError
 
-Endpoint = Callable[[Any], Coroutine[Any, Any, Response]]
+_REFUSALS = {
+    400: "The body does not fit.",
+    408: "The body did not arrive in time.",
+    413: "The body is too large.",
+    415: "The body is of another media type.",
+    500: "The service failed.",
+    503: "The model is not loaded. The header Retry-After says when to ask again.",
+}
 
 
-def build_application(path: Path) -> FastAPI:
-    """Build the application of a configuration file. The models load in the background; until then it is not ready.
+class Application(FastAPI):
+    """A FastAPI application that hands the requests of some paths to endpoints directly."""
+
+    def __init__(self, **description: Any) -> None:
+        super().__init__(**description, redirect_slashes=False)
+        self._direct: dict[tuple[str, str], ASGIApp] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            endpoint = self._direct.get((scope["method"], scope["path"]))
+            if endpoint is not None:
+                await endpoint(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    def add_direct(self, path: str, endpoint: ASGIApp, body: Any, **description: Any) -> None:
+        """Add an endpoint for POST.
+
+        Args:
+            path: where it is.
+            endpoint: answers the requests.
+            body: type of the body in JSON, for the contract.
+            description: of the route, for the contract, as for `add_api_route`.
+        """
+        self._direct["POST", path] = endpoint
+
+        async def described(data: Any) -> None:
+            """Stand in the contract for the endpoint."""
+
+        described.__annotations__["data"] = body
+        self.add_api_route(path, described, methods=["POST"], **description)
+        # Where the server has a root path, requests reach the route.
+        self.routes[-1].app = endpoint  # type: ignore[attr-defined]
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the contract, without the 422 that FastAPI adds: this application answers 400."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    operation["responses"].pop("422", None)
+            for name in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(name, None)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def build_application(path: Path) -> Application:
+    """Build the application of a configuration file. When it is served, it loads its models in the background.
 
     Raises:
         ConfigurationError: the file is not usable, or a model's class does not name its model and schemas itself.
     """
-    configuration = read_configuration(path)
-    application: FastAPI = create_app(_without_endpoints(configuration), wait_for_model_creation=False)
-    application.add_exception_handler(RequestValidationError, _answer_bad_request)
+    return application_of(read_configuration(path))
+
+
+def application_of(configuration: CheckedConfiguration) -> Application:
+    """Build the application of a configuration.
+
+    Raises:
+        ConfigurationError: a model's class cannot be imported, or names its model and schemas on instances only.
+    """
+    if configuration.logging is not None:
+        logging.config.dictConfig(configuration.logging)
+    loading = ModelLoading(configuration.models, configuration.retries)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading.start()
+        yield
+        loading.stop()
+
+    application = Application(
+        title=configuration.service_title,
+        description=configuration.description,
+        version=configuration.version,
+        lifespan=lifespan,
+    )
+    application.add_exception_handler(HTTPException, _answer_refusal)
     application.add_exception_handler(Exception, _answer_failure)
-    for model in configuration.models:
+    classes = [(model, _model_class(model.class_path)) for model in configuration.models]
+    add_routes(application, loading, frozenset(known.qualified_name for _, known in classes))
+    for model, known in classes:
         if model.create_endpoint:
-            add_prediction(application, model.class_path)
+            _add_prediction(application, known, PredictionEndpoint(known, loading, configuration.limits))
+            if hasattr(known, "predict_batch"):
+                _add_batch(application, known, BatchEndpoint(known, loading, configuration.limits))
     return application
 
 
-def add_prediction(application: FastAPI, class_path: str) -> None:
-    """Add the prediction of a model to the application, on the path and by the contract of `rest_model_service`.
-
-    Args:
-        application: gets the path.
-        class_path: of the model's class, an `ml_base.MLModel`.
-
-    Raises:
-        ConfigurationError: the class cannot be imported, or names its model and schemas on instances only.
-    """
+def _model_class(class_path: str) -> Any:
     try:
         model_class = load_type(class_path)
     except (ImportError, AttributeError, ValueError) as error:
@@ -56,55 +137,56 @@ def add_prediction(application: FastAPI, class_path: str) -> None:
             f"the model class {class_path!r} is not usable",
             expected="a class with qualified_name, description and the schemas as class attributes",
         )
-    application.add_api_route(
+    return model_class
+
+
+def _add_prediction(application: Application, model_class: Any, endpoint: PredictionEndpoint) -> None:
+    application.add_direct(
         f"/api/models/{model_class.qualified_name}/prediction",
-        _prediction(model_class),
-        methods=["POST"],
+        endpoint,
+        model_class.input_schema,
         name="PredictionController",
         description=model_class.description,
         response_model=model_class.output_schema,
-        responses={400: {"model": Error}, 500: {"model": Error}},
+        responses=_refusals(),
     )
 
 
-def _prediction(model_class: Any) -> Endpoint:
-    name = model_class.qualified_name
-    manager = ModelManager()
-
-    async def predict(data: Any) -> Response:
-        try:
-            model = manager.get_model(name)
-        except ValueError:
-            return _answer(503, "NotReady", "The model is not loaded. Ask /api/health/ready when it is.")
-        return Response(model.predict(data).model_dump_json(), media_type="application/json")
-
-    predict.__annotations__["data"] = model_class.input_schema
-    return predict
-
-
-def _without_endpoints(configuration: CheckedConfiguration) -> CheckedConfiguration:
-    models = [model.model_copy(update={"create_endpoint": False}) for model in configuration.models]
-    copy: CheckedConfiguration = configuration.model_copy(update={"models": models})
-    return copy
+def _add_batch(application: Application, model_class: Any, endpoint: BatchEndpoint) -> None:
+    limits = endpoint.limits
+    table = {"type": "string", "description": "The first line names the columns. An empty cell is a missing answer."}
+    application.add_direct(
+        f"/api/models/{model_class.qualified_name}/predictions",
+        endpoint,
+        Annotated[list[model_class.input_schema], Field(max_length=limits.batch_rows)],
+        name="BatchController",
+        description=(
+            f"{model_class.description}\n\nAnswers at most {limits.batch_rows:,} rows at once, in their order. Rows "
+            "that do not fit are reported by their index, and the others are answered. Only this application has "
+            "this path; rest_model_service does not."
+        ),
+        response_model=model_class.batch_output_schema,
+        responses=_refusals(),
+        openapi_extra={"requestBody": {"content": {CSV: {"schema": table}}}},
+    )
 
 
-async def _answer_bad_request(_: Request, exception: Exception) -> JSONResponse:
-    """Answer 400 with a message for each problem; never with what was sent, which may be a patient's data."""
-    assert isinstance(exception, RequestValidationError)
-    return _answer(400, "ValidationError", *map(_describe, exception.errors()))
+def _refusals() -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": Error, "description": text} for status, text in _REFUSALS.items()}
 
 
-async def _answer_failure(_: Request, exception: Exception) -> JSONResponse:
-    """Answer 500 without the exception's text; the server logs it."""
-    return _answer(500, "ServiceError", f"The service failed ({type(exception).__name__}). Its log says where.")
+async def _answer_refusal(request: Request, exception: Exception) -> JSONResponse:
+    """Answer what the framework refuses, such as an unknown path."""
+    assert isinstance(exception, HTTPException)
+    status = HTTPStatus(exception.status_code)
+    headers = dict(exception.headers or {})
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        headers["Connection"] = "close"  # because nobody reads the body
+    kind = status.phrase.title().replace(" ", "")
+    content = Error(type=kind, messages=[f"{status.phrase}."]).model_dump()
+    return JSONResponse(content, status, headers)
 
 
-def _answer(status: int, kind: str, *messages: str) -> JSONResponse:
-    return JSONResponse(status_code=status, content=Error(type=kind, messages=list(messages)).model_dump())
-
-
-def _describe(problem: dict[str, Any]) -> str:
-    _, *fields = map(str, problem["loc"])
-    if problem["type"] == "json_invalid":
-        return f"The body is not JSON: an error at character {fields[0]}."
-    return f"Field '{'.'.join(fields)}': {problem['msg']}." if fields else f"The body: {problem['msg']}."
+async def _answer_failure(_: Request, exception: Exception) -> Response:
+    answer = failure_answer(exception)
+    return Response(answer.body, answer.status, media_type="application/json")

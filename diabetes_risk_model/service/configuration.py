@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-import yaml
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rest_model_service.configuration import Model, ServiceConfiguration
 
 from signed_parameters import ConfigurationError
+from signed_parameters.strict_yaml import read_yaml
 
 _VARIABLE = "REST_CONFIG"
 _DEFAULT = "rest_config.yaml"
@@ -19,12 +19,49 @@ class CheckedModel(Model):  # type: ignore[misc]
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+class RequestLimits(BaseModel):
+    """What one request may take.
+
+    Attributes:
+        prediction_bytes: largest body of a prediction.
+        batch_bytes: largest body of a batch.
+        batch_rows: most rows of a batch.
+        body_seconds: longest time until a body has arrived.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prediction_bytes: int = Field(default=16_384, ge=1)
+    batch_bytes: int = Field(default=4_194_304, ge=1)
+    batch_rows: int = Field(default=10_000, ge=1)
+    body_seconds: float = Field(default=10.0, gt=0, allow_inf_nan=False)
+
+
+class LoadingRetries(BaseModel):
+    """When to try again, where the storage did not give the package. Each pause is twice the one before.
+
+    Attributes:
+        first_seconds: the first pause.
+        longest_seconds: no pause is longer.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first_seconds: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    longest_seconds: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+
+
 class CheckedConfiguration(ServiceConfiguration):  # type: ignore[misc]
-    """The configuration of the service; unknown keys are refused, and there is at least one model."""
+    """The configuration of the service; unknown keys are refused, and there is at least one model.
+
+    `limits` and `retries` are keys that `rest_model_service` does not know and passes over.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     models: list[CheckedModel] = Field(min_length=1)
+    limits: RequestLimits = RequestLimits()
+    retries: LoadingRetries = LoadingRetries()
 
 
 def configuration_path() -> Path:
@@ -36,20 +73,9 @@ def read_configuration(path: Path) -> CheckedConfiguration:
     """Read a configuration file.
 
     Raises:
-        ConfigurationError: there is no such file, it is not YAML, or a key or value in it is not usable.
+        ConfigurationError: it cannot be read, could be taken in two ways, or a key or value in it is not usable.
     """
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"the configuration file {path} cannot be read",
-            found=str(error.strerror),
-            remedy=f"Set {_VARIABLE} to a file such as configuration/rest_config.yaml.",
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
-        raise ConfigurationError(f"the configuration file {path} is not YAML{where}") from None
+    fields = read_yaml(path, "configuration file", f"Set {_VARIABLE} to a file such as configuration/rest_config.yaml.")
     try:
         configuration: CheckedConfiguration = CheckedConfiguration.model_validate(fields)
         return configuration

@@ -7,34 +7,26 @@ from pathlib import Path
 
 import click
 import yaml
-from ml_base.utilities import ModelManager
-from rest_model_service.configuration import Model, ServiceConfiguration
-from rest_model_service.helpers import create_app
 
 from diabetes_risk_model.prediction.model import DiabetesRiskModel
+from diabetes_risk_model.service.application import application_of
+from diabetes_risk_model.service.configuration import CheckedConfiguration, CheckedModel
 
 DEFAULT_PATH = Path("service_contract.yaml")
 
 
-class ModelWithoutParameters(DiabetesRiskModel):
-    """The model's names and schemas, with nothing loaded."""
-
-    def __init__(self) -> None:
-        """Load nothing."""
-
-
 def contract() -> str:
     """Return the contract, as YAML."""
-    ModelManager().clear_instance()
-    configuration = ServiceConfiguration(
+    model = CheckedModel(
+        class_path=f"{DiabetesRiskModel.__module__}.{DiabetesRiskModel.__name__}", create_endpoint=True
+    )
+    configuration = CheckedConfiguration(
         service_title=f"{DiabetesRiskModel.display_name} Service",
         version=DiabetesRiskModel.version,
         description=DiabetesRiskModel.description,
-        models=[Model(class_path=f"{__name__}.{ModelWithoutParameters.__name__}", create_endpoint=True)],
+        models=[model],
     )
-    application = create_app(configuration, wait_for_model_creation=True)
-    ModelManager.clear_instance()
-    return str(yaml.safe_dump(application.openapi(), sort_keys=True, width=120))
+    return str(yaml.safe_dump(application_of(configuration).openapi(), sort_keys=True, width=120))
 
 
 @click.command()

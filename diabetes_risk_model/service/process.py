@@ -4,6 +4,7 @@ Nothing of the service itself is imported here, so that watching it costs none o
 """
 
 import http.client
+import json
 import os
 import secrets
 import socket
@@ -98,16 +99,18 @@ class ServiceProcess:
 
     def status(self, path: str) -> int | None:
         """Return the HTTP status of a GET of a path, as "/api/health"; None where this service does not answer."""
+        status, _ = self._get(path)
+        return status
+
+    def refuses(self) -> bool:
+        """Return whether the service runs, but has given up loading its model."""
+        if self.status("/api/health") == 503:  # what rest_model_service says then
+            return True
+        status, body = self._get("/api/health/ready")
         try:
-            with self._opener.open(self.url + path, timeout=_ANSWER_SECONDS) as response:
-                status, headers = int(response.status), response.headers
-        except urllib.error.HTTPError as error:
-            with error:
-                status, headers = error.code, error.headers
-        except (OSError, http.client.HTTPException):
-            return None
-        # Until this service has opened its port, another program may answer there.
-        return status if headers[_MARK] == self._mark else None
+            return status == 503 and json.loads(body)["retrying"] is False
+        except (ValueError, LookupError, TypeError):
+            return False
 
     def resident_megabytes(self) -> float:
         """Return the resident memory of the service and its child processes, in megabytes (10^6 bytes). Linux only."""
@@ -165,21 +168,32 @@ class ServiceProcess:
                 self.ready_seconds = time.perf_counter() - started
                 return
 
+    def _get(self, path: str) -> tuple[int | None, bytes]:
+        try:
+            with self._opener.open(self.url + path, timeout=_ANSWER_SECONDS) as response:
+                status, headers, body = int(response.status), response.headers, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                status, headers, body = error.code, error.headers, error.read()
+        except (OSError, http.client.HTTPException):
+            return None, b""
+        # Until this service has opened its port, another program may answer there.
+        return (status, body) if headers[_MARK] == self._mark else (None, b"")
+
     def _wait(self) -> None:
         deadline = time.monotonic() + self._seconds
         while self._started().running:
-            health = None
-            ready = self.status("/api/health/ready") if self._wait_ready else None
-            if ready != 200:
-                health = self.status("/api/health")
-            if ready == 200 or (health is not None and not self._wait_ready):
+            if self.status("/api/health/ready" if self._wait_ready else "/api/health") in self._awaited():
                 return
-            if health == 503:
+            if self.refuses():
                 raise self._failure("runs, but refused to load its model")
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready in {self._seconds:g} seconds")
             time.sleep(_POLL_SECONDS)
         raise self._failure(f"ended with status {self._started().exit_code} before it was ready")
+
+    def _awaited(self) -> tuple[int, ...]:
+        return (200,) if self._wait_ready else (200, 503)
 
     def _failure(self, what: str) -> ServiceError:
         self._started().stop()  # its output is complete after this, and what it says last is the reason

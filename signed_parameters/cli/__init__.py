@@ -3,10 +3,13 @@
 Exit status: 0 done, 1 refused by verification, 2 usage or configuration, 3 storage. With `--json`, what a command has
 to say goes to standard output as one JSON object, errors included.
 
-* `keys`: the commands that make keys.
+* `keys`: the command that makes keys, `rotation`: those that replace them and end their time.
 * `packages`: those that make and look at packages.
-* `stores`: those that move packages.
-* `options`, `answers`: what commands are asked, and how they answer.
+* `stores`: those that move packages. `latest`: those about a model's line of them.
+* `resigning`: the one that signs again what is signed already.
+* `policy`: the command that checks a policy file.
+* `inline`, `oms`: the older inline form, and bundles of OpenSSF model signing.
+* `options`, `passphrases`, `answers`: what commands are asked, and how they answer.
 """
 
 import click
@@ -14,7 +17,12 @@ import click
 from signed_parameters import __version__
 from signed_parameters.cli.answers import Commands
 from signed_parameters.cli.keys import keygen
+from signed_parameters.cli.latest import latest, next_serial
+from signed_parameters.cli.oms import oms
 from signed_parameters.cli.packages import build, inspect, sign, verify
+from signed_parameters.cli.policy import check_policy
+from signed_parameters.cli.resigning import resign
+from signed_parameters.cli.rotation import retire, revoke, rotate, show_keys
 from signed_parameters.cli.stores import pull, push
 
 
@@ -24,5 +32,22 @@ def main() -> None:
     """Sign model parameters where you train, verify them where you serve."""
 
 
-for _command in (keygen, build, sign, verify, inspect, push, pull):
+for _command in (
+    keygen,
+    rotate,
+    retire,
+    revoke,
+    show_keys,
+    build,
+    sign,
+    verify,
+    inspect,
+    push,
+    pull,
+    latest,
+    next_serial,
+    resign,
+    check_policy,
+    oms,
+):
     main.add_command(_command)

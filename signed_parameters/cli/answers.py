@@ -8,10 +8,19 @@ from typing import Any, ParamSpec
 
 import click
 
-from signed_parameters.errors import SignedParametersError
+from signed_parameters.errors import SignedParametersError, VerificationError
 
 P = ParamSpec("P")
 Answer = dict[str, Any]
+
+
+class Incomplete(Exception):
+    """What a command has to say where some of its work was refused: it ends with exit status 1 then."""
+
+    def __init__(self, lines: list[str], answer: Answer) -> None:
+        super().__init__()
+        self.lines = lines
+        self.answer = answer
 
 
 class Commands(click.Group):
@@ -36,8 +45,11 @@ def command(function: Callable[P, tuple[list[str], Answer]]) -> Callable[P, None
     @wraps(function)
     def run(*arguments: P.args, **options: P.kwargs) -> None:
         as_json = options.pop("as_json")
+        status = 0
         try:
             lines, answer = function(*arguments, **options)
+        except Incomplete as incomplete:
+            lines, answer, status = incomplete.lines, incomplete.answer, VerificationError.exit_code
         except SignedParametersError as error:
             if as_json:
                 print(json.dumps({"error": type(error).__name__, "message": str(error)}))
@@ -45,6 +57,8 @@ def command(function: Callable[P, tuple[list[str], Answer]]) -> Callable[P, None
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
         print(json.dumps(answer) if as_json else "\n".join(map(_printable, lines)))
+        if status:
+            sys.exit(status)
 
     return run
 

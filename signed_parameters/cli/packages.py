@@ -1,6 +1,7 @@
 """Commands that make packages and look at them."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import click
 
 import signed_parameters as sp
 from signed_parameters.cli.answers import Answer, command
+from signed_parameters.cli.inline import WithInline
 from signed_parameters.cli.options import duration, policy_of, policy_options
+from signed_parameters.cli.passphrases import signing_key
 from signed_parameters.digests import DigestAlgorithm
 from signed_parameters.limits import DEFAULT_LIMITS
+from signed_parameters.pointer import read_claims
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import locate
 from signed_parameters.verification import read_envelope
@@ -37,6 +41,9 @@ def build(package: Path, files: tuple[str, ...]) -> tuple[list[str], Answer]:
 @click.command()
 @click.argument("package", type=click.Path(path_type=Path))
 @click.option("--key", required=True, help="File of the signing key, or env:NAME.")
+@click.option(
+    "--keyring", type=click.Path(path_type=Path), default=None, help="Trusted keys, of which the key has to be one."
+)
 @click.option("--name", required=True, help="The model's qualified name.")
 @click.option("--version", required=True, help="Version of the model's code.")
 @click.option("--parameters-version", required=True, help="Version of these parameters, such as 2026_11_21.")
@@ -49,13 +56,18 @@ def build(package: Path, files: tuple[str, ...]) -> tuple[list[str], Answer]:
     show_default=True,
 )
 @command
-def sign(package: Path, key: str, expires_in: str | None, **what: Any) -> tuple[list[str], Answer]:
+def sign(
+    package: Path, key: str, keyring: Path | None, expires_in: str | None, **what: Any
+) -> tuple[list[str], Answer]:
     """Sign a package: write its envelope beside it."""
-    envelope = sp.sign_package(package, key=sp.SigningKey.load(key), expires_in=duration(expires_in), **what)
+    signer = signing_key(key)
+    if keyring is not None:
+        sp.Keyring.load(keyring, secrets=False).check_can_sign(signer, datetime.now(UTC))
+    envelope = sp.sign_package(package, key=signer, expires_in=duration(expires_in), **what)
     return [f"signed {package}: {envelope}"], {"package": str(package), "envelope": str(envelope)}
 
 
-@click.command()
+@click.command(cls=WithInline)
 @click.argument("uri")
 @policy_options
 @command
@@ -73,17 +85,19 @@ def verify(uri: str, **policy: Any) -> tuple[list[str], Answer]:
 @click.argument("uri")
 @command
 def inspect(uri: str) -> tuple[list[str], Answer]:
-    """Show what a package's envelope says, WITHOUT verifying it."""
+    """Show what the envelope of a package or a pointer says, WITHOUT verifying it."""
     storage, name = locate(uri)
     envelope = read_envelope(storage, name.removesuffix(ENVELOPE_SUFFIX), DEFAULT_LIMITS.envelope_bytes)
-    statement = sp.Statement.from_payload(envelope.payload)
+    statement = read_claims(envelope.payload)
     signers = [signature.key_id for signature in envelope.signatures]
     lines = ["NOT VERIFIED: anybody could have written this.", *describe(statement)]
     lines += [f"claims signature   {key_id}" for key_id in signers]
-    lines += [f"file               {file.name} ({file.size:,} bytes, {file.digest})" for file in statement.files]
-    lines += [f"{name} needs  {entry}" for name, entries in statement.pickles.items() for entry in entries]
+    if isinstance(statement, sp.Statement):
+        lines += [f"file               {file.name} ({file.size:,} bytes, {file.digest})" for file in statement.files]
+        lines += [f"{name} needs  {entry}" for name, entries in statement.pickles.items() for entry in entries]
     return lines, {
         "verified": False,
+        "kind": statement.kind,
         "claimed_key_ids": signers,
         "statement": statement.model_dump(mode="json"),
     }
@@ -118,19 +132,23 @@ def _files_below(folder: Path) -> dict[str, Path]:
     return {path.relative_to(folder).as_posix(): path for path in sorted(paths)}
 
 
-def describe(statement: sp.Statement) -> list[str]:
+def describe(statement: sp.Statement | sp.Pointer) -> list[str]:
     """Return the lines that tell what a statement says."""
     expires = f"{statement.expires:%Y-%m-%d %H:%M} UTC" if statement.expires else "never"
-    return [
-        f"{label:18} {value}"
-        for label, value in (
-            ("model", f"{statement.name} {statement.version}"),
-            ("parameters", statement.parameters_version),
-            ("serial", statement.serial),
-            ("created", f"{statement.created:%Y-%m-%d %H:%M} UTC"),
-            ("expires", expires),
+    facts: list[tuple[str, object]] = [
+        ("model", f"{statement.name} {statement.version}"),
+        ("parameters", statement.parameters_version),
+        ("serial", statement.serial),
+        ("created", f"{statement.created:%Y-%m-%d %H:%M} UTC"),
+        ("expires", expires),
+    ]
+    if isinstance(statement, sp.Pointer):
+        facts.append(("leads to", f"{statement.package_name}, {statement.package_digest}"))
+    else:
+        runtime = ", ".join(f"{name} {version}" for name, version in statement.runtime.items())
+        facts += [
             ("package", f"{statement.package_size:,} bytes, {statement.package_digest}"),
             ("files", ", ".join(file.name for file in statement.files)),
-            ("runtime", ", ".join(f"{name} {version}" for name, version in statement.runtime.items())),
-        )
-    ]
+            ("runtime", runtime),
+        ]
+    return [f"{label:18} {value}" for label, value in facts]

@@ -9,6 +9,7 @@ import click
 import signed_parameters as sp
 from signed_parameters.cli.answers import Answer, command
 from signed_parameters.cli.options import policy_of, policy_options
+from signed_parameters.pointer import is_pointer
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import locate, open_storage
 
@@ -52,5 +53,6 @@ def pull(uri: str, folder: Path, **policy: Any) -> tuple[list[str], Answer]:
                 found=str(error.strerror),
                 remedy="Choose a folder that can be written to.",
             ) from None
-        path = package.save(folder / Path(name).name)
+        # A pointer's name is not the package's, and its envelope would be taken for the pointer's.
+        path = package.save(folder / (package.statement.package_name if is_pointer(name) else Path(name).name))
     return [f"verified and pulled {path}"], {"package": str(path), "key_id": package.key_id}

@@ -41,6 +41,24 @@ class Storage(ABC):
             ConfigurationError: there is an object of that name, and `overwrite` is not set.
         """
 
+    @abstractmethod
+    def write_bytes(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store a small object under a name, whole or not at all.
+
+        Raises:
+            ConfigurationError: there is an object of that name, and `overwrite` is not set.
+        """
+
+    @abstractmethod
+    def names(self, suffix: str = "") -> Iterator[str]:
+        """Yield the names of all objects, in their order, those of folders below included.
+
+        A folder that does not exist holds none, as a server knows no folders.
+
+        Args:
+            suffix: what the names have to end with.
+        """
+
     def open_in_place(self, name: str) -> int | None:
         """Return a descriptor of the object where it is a file of this machine, which need not be copied; else None."""
         return None

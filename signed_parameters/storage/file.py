@@ -47,14 +47,51 @@ class FileStorage(Storage):
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Copy a file into the folder, by way of a temporary one beside it."""
         self.check_source(source)
+        with self._replacement(name, overwrite) as copy, source.open("rb") as original:
+            shutil.copyfileobj(original, copy, CHUNK_BYTES)
+
+    def write_bytes(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Write a file, by way of a temporary one beside it."""
+        with self._replacement(name, overwrite) as file:
+            file.write(data)
+
+    @contextmanager
+    def _replacement(self, name: str, overwrite: bool) -> Iterator[BinaryIO]:
         target = self._folder / name
         with self._errors(name):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with replacement(target, overwrite=overwrite) as copy, source.open("rb") as original:
-                    shutil.copyfileobj(original, copy, CHUNK_BYTES)
+                with replacement(target, overwrite=overwrite) as file:
+                    yield file
             except FileExistsError:
                 raise already_there(self.address(name)) from None
+
+    def names(self, suffix: str = "") -> Iterator[str]:
+        """Yield names of regular files. Links and what begins with a dot, as half-written files do, are left out."""
+        pending = [""]
+        while pending:
+            name = pending.pop()
+            if name and not name.endswith("/"):
+                if name.endswith(suffix):
+                    yield name
+            else:
+                pending += sorted(self._names_in(name), reverse=True)
+
+    def _names_in(self, folder: str) -> list[str]:
+        """Return what is in a folder, the names of folders with a slash, so that they sort as whole names do."""
+        found = []
+        try:
+            with self._errors(folder), os.scandir(self._folder / folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        found.append(f"{folder}{entry.name}/")
+                    elif entry.is_file(follow_symlinks=False):
+                        found.append(folder + entry.name)
+        except NotFound:  # gone since it was listed, or never there
+            return []
+        return found
 
     @contextmanager
     def _errors(self, name: str) -> Iterator[None]:

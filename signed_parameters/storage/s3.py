@@ -3,31 +3,29 @@
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-import certifi
 import urllib3
 from minio import Minio
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.helpers import check_bucket_name
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
 from signed_parameters.storage.base import Download, Storage
+from signed_parameters.storage.careful_pool import CarefulPool, UnusableAnswer
 from signed_parameters.storage.file import already_there
 
 _DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
 _DEFAULT_REGION = "us-east-1"
-_RETRIES = 2
-_RETRY_BACKOFF_SECONDS = 0.2
-_RETRY_STATUSES = (429, 500, 502, 503, 504)
-_GOOD_STATUSES = (200, 204, 206)
-_MAXIMUM_ERROR_BYTES = 16_384
 _LARGEST_PORT = 65_535
+_PRECONDITION_FAILED = 412
 _ENDPOINT = re.compile(
     r"((?P<scheme>https?)://)?(?P<server>([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?)/*"
 )
@@ -63,8 +61,8 @@ class S3Settings:
             os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION,
         )
 
-    def client(self, limits: Limits = DEFAULT_LIMITS) -> Minio:
-        """Return a client with bounded waits.
+    def client(self, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Minio:
+        """Return a client with bounded waits; `options` are those of CarefulPool.
 
         Raises:
             ConfigurationError: the endpoint is no URL of a server, or one of the two keys is missing.
@@ -79,54 +77,17 @@ class S3Settings:
             raise ConfigurationError(
                 "the S3 credentials are incomplete", expected="both an access key and a secret key, or neither"
             )
-        authorities = os.environ.get("AWS_CA_BUNDLE") or certifi.where()
-        if not os.path.isfile(authorities):
+        authorities = os.environ.get("AWS_CA_BUNDLE", "")
+        if authorities and not os.path.isfile(authorities):
             raise ConfigurationError("AWS_CA_BUNDLE is not usable", expected="a file", found=repr(authorities))
-        pool = _CarefulPool(
-            timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=authorities,
-            retries=urllib3.Retry(
-                total=_RETRIES,
-                backoff_factor=_RETRY_BACKOFF_SECONDS,
-                status_forcelist=_RETRY_STATUSES,
-                raise_on_status=False,
-                respect_retry_after_header=False,
-            ),
-        )
         return Minio(
             match["server"],
             access_key=self.access_key,
             secret_key=self.secret_key,
             secure=match["scheme"] != "http",
             region=self.region,
-            http_client=pool,
+            http_client=CarefulPool(authorities, limits, **options),
         )
-
-
-class _CarefulPool(urllib3.PoolManager):
-    """Connections that follow no redirect, and read no more of an error than its beginning.
-
-    Errors are handed on as plain text: the client would read all of one, and parse whatever calls itself XML.
-    """
-
-    def urlopen(  # type: ignore[override]
-        self, method: str, url: str, redirect: bool = False, **options: Any
-    ) -> urllib3.BaseHTTPResponse:
-        response = super().urlopen(method, url, redirect=False, **options)
-        if response.status in _GOOD_STATUSES:
-            return response
-        body = b"" if method == "HEAD" else _beginning(response)
-        response.close()
-        text = body.decode("utf-8", "replace").encode()
-        return urllib3.HTTPResponse(text, {"content-type": "text/plain"}, response.status, request_method=method)
-
-
-def _beginning(response: urllib3.BaseHTTPResponse) -> bytes:
-    try:
-        return response.read(_MAXIMUM_ERROR_BYTES, decode_content=False)
-    except urllib3.exceptions.HTTPError:  # the status is known, and says enough
-        return b""
 
 
 class S3Storage(Storage):
@@ -140,6 +101,7 @@ class S3Storage(Storage):
         self._settings = settings or S3Settings.from_environment()
         self._limits = limits
         self._client = self._settings.client(limits)
+        self._creating_client = self._settings.client(limits, only_new=True)
 
     def address(self, name: str) -> str:
         """Return the object's address, as `s3://BUCKET/KEY`."""
@@ -171,10 +133,40 @@ class S3Storage(Storage):
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Upload a file."""
         self.check_source(source)
+        self._store(name, overwrite, lambda client, key: client.fput_object(self._bucket, key, str(source)))
+
+    def write_bytes(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Upload a small object, in one request."""
+        self._store(name, overwrite, lambda client, key: client.put_object(self._bucket, key, BytesIO(data), len(data)))
+
+    def _store(self, name: str, overwrite: bool, send: Callable[[Minio, str], object]) -> None:
+        # Asked first as well: a server that knows no conditions ignores them, and an upload may be long.
         if not overwrite and self._exists(name):
             raise already_there(self.address(name))
         with self._errors(name):
-            self._client.fput_object(self._bucket, self._folder + name, str(source))
+            try:
+                send(self._client if overwrite else self._creating_client, self._folder + name)
+            except (S3Error, InvalidResponseError) as error:
+                if not overwrite and _code_and_status(error)[1] == _PRECONDITION_FAILED:
+                    raise already_there(self.address(name)) from None
+                raise
+
+    def names(self, suffix: str = "") -> Iterator[str]:
+        """Yield the names of the objects, as the server lists them: S3 demands the order of their names."""
+        # A client for this listing alone, as a server could go on for ever with pages, even with empty ones.
+        client = self._settings.client(self._limits, answers=self._limits.listing_pages)
+        with self._errors(""):
+            check_bucket_name(self._bucket)
+            listing = client.list_objects(self._bucket, prefix=self._folder, recursive=True)
+            try:
+                for item in listing:
+                    name = str(item.object_name).removeprefix(self._folder)
+                    if name.endswith(suffix) and not name.endswith("/"):
+                        yield name
+            except (ValueError, TypeError, LookupError, AttributeError):  # how the client fails at odd XML
+                raise Unavailable(
+                    f"{self._settings.endpoint} does not list {self.address('')}", expected="a listing as S3 has them"
+                ) from None
 
     def _exists(self, name: str) -> bool:
         try:
@@ -232,6 +224,8 @@ def _code_and_status(error: S3Error | InvalidResponseError | ServerError) -> tup
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnusableAnswer):
+        return str(error)
     if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
         return type(error.reason).__name__
     return type(error).__name__

@@ -6,6 +6,7 @@ only its public key is kept. The HMAC key is no secret but a test vector, the by
 
 import json
 import pickle
+import shutil
 import sys
 import tempfile
 from collections import OrderedDict
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import signed_parameters as sp
 from signed_parameters.algorithms import Algorithm
+from signed_parameters.statement import ENVELOPE_SUFFIX
 
 FOLDER = Path(__file__).parent / "v1"
 HMAC_TEST_VECTOR = bytes(range(64))
@@ -50,9 +52,19 @@ def make(folder: Path) -> None:
                         expires_in=expires_in,
                         digest=digest,
                     )
+    make_others(folder, keys["ed25519"].verification_key, keys["hmac-sha512"])
     about = "TEST VECTORS. The hmac-sha512 key is the bytes 0 to 63, and protects nothing."
     texts = {algorithm: str(key.verification_key) for algorithm, key in keys.items()}
     (folder / "keys.json").write_text(json.dumps({"about": about, **texts}, indent=2) + "\n")
+
+
+def make_others(folder: Path, ed25519: sp.VerificationKey, hmac: sp.SigningKey) -> None:
+    """Write a package with two signatures, and a pointer to the lasting HMAC package."""
+    for suffix in ("", ENVELOPE_SUFFIX):
+        shutil.copyfile(folder / f"ed25519-blake3-lasting.zip{suffix}", folder / f"both-blake3-lasting.zip{suffix}")
+    sp.resign(str(folder / "both-blake3-lasting.zip"), key=hmac, trusted=[ed25519])
+    policy = sp.TrustPolicy("golden", [hmac.verification_key])
+    sp.publish_latest(str(folder / "hmac-sha512-blake3-lasting.zip"), key=hmac, policy=policy)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ class MemoryStorage(Storage):
             yield chunk
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
+        self.write_bytes(name, source.read_bytes(), overwrite=overwrite)
+
+    def write_bytes(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
         if name in self.objects and not overwrite:
             raise ConfigurationError(f"{self.address(name)} exists already")
-        self.objects[name] = source.read_bytes()
+        self.objects[name] = data
+
+    def names(self, suffix: str = "") -> Iterator[str]:
+        yield from sorted(name for name in self.objects if name.endswith(suffix))

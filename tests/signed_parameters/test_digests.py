@@ -1,19 +1,31 @@
 import hashlib
+import itertools
 import os
+import threading
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
-from signed_parameters.digests import _BUFFER_BYTES, Digest, DigestAlgorithm, digest_bytes, digest_file
+from signed_parameters.digests import (
+    _BUFFER_BYTES,
+    _READ_AHEAD_FROM_BYTES,
+    Digest,
+    DigestAlgorithm,
+    digest_bytes,
+    digest_file,
+    digest_file_and_ranges,
+)
 
 REFERENCE = {DigestAlgorithm.BLAKE3: blake3, DigestAlgorithm.SHA256: hashlib.sha256}
-SIZES = (0, 1, 1000, _BUFFER_BYTES - 1, _BUFFER_BYTES, _BUFFER_BYTES + 1, 3 * _BUFFER_BYTES + 17)
+# From this size on, a thread reads ahead.
+LARGE = _READ_AHEAD_FROM_BYTES + 1
+SIZES = (0, 1, 1000, _BUFFER_BYTES - 1, _BUFFER_BYTES, _BUFFER_BYTES + 1, LARGE - 1, LARGE, LARGE + 5 * _BUFFER_BYTES)
 
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
-    return os.urandom(4 * _BUFFER_BYTES)
+    return os.urandom(LARGE + 6 * _BUFFER_BYTES)
 
 
 @pytest.mark.parametrize("algorithm", DigestAlgorithm)
@@ -37,13 +49,57 @@ def test_a_whole_file(tmp_path: Path, content: bytes, size: int) -> None:
         assert digest_file(file.fileno(), DigestAlgorithm.BLAKE3).value == blake3(content[:size]).hexdigest()
 
 
-@pytest.mark.parametrize("there", [0, 5, _BUFFER_BYTES, _BUFFER_BYTES + 5])
-def test_a_file_that_is_shorter_than_expected_is_read_to_its_end(tmp_path: Path, content: bytes, there: int) -> None:
+@pytest.mark.parametrize("there", [0, 5, _BUFFER_BYTES, _BUFFER_BYTES + 5, LARGE])
+@pytest.mark.parametrize("expected", [3 * _BUFFER_BYTES, LARGE + _BUFFER_BYTES, 1 << 50])
+def test_a_file_that_is_shorter_than_expected_is_read_to_its_end(
+    tmp_path: Path, content: bytes, there: int, expected: int
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(content[:there])
     with path.open("rb") as file:
-        found = digest_file(file.fileno(), DigestAlgorithm.BLAKE3, 0, 3 * _BUFFER_BYTES)
-    assert found.value == blake3(content[:there]).hexdigest()
+        found = digest_file(file.fileno(), DigestAlgorithm.BLAKE3, 0, expected)
+    assert found.value == blake3(content[: min(there, expected)]).hexdigest()
+
+
+@pytest.mark.parametrize("algorithm", DigestAlgorithm)
+@pytest.mark.parametrize("size", [1000, _BUFFER_BYTES, LARGE + _BUFFER_BYTES])
+def test_a_file_and_ranges_of_it_at_once(tmp_path: Path, content: bytes, algorithm: DigestAlgorithm, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content[:size])
+    cuts = sorted({0, 1, 30, size // 3, size // 2, size - 1, size, min(size, _BUFFER_BYTES)})
+    touching = [(start, end - start) for start, end in itertools.pairwise(cuts)]
+    with_gaps = touching[::2]
+    empty = [(0, 0), (0, 0), (0, size), (size, 0), (size, 0)]
+    for ranges in ([], touching, with_gaps, empty, [(size // 2, 0)]):
+        with path.open("rb") as file:
+            whole, parts = digest_file_and_ranges(file.fileno(), algorithm, ranges)
+        assert whole.equals(digest_bytes(content[:size], algorithm))
+        assert list(parts) == [digest_bytes(content[start : start + length], algorithm) for start, length in ranges]
+
+
+@pytest.mark.parametrize("size", [0, 10, LARGE])
+def test_ranges_that_a_file_is_too_short_for(tmp_path: Path, content: bytes, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content[:size])
+    with path.open("rb") as file, pytest.raises(OSError, match=f"ends at byte {size}"):
+        digest_file_and_ranges(file.fileno(), DigestAlgorithm.BLAKE3, [(0, size // 2), (size // 2, size)][size == 0 :])
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_an_error_while_reading_leaves_no_thread_and_no_descriptor(tmp_path: Path, content: bytes, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content[:size])
+    threads, descriptors = threading.active_count(), os.listdir("/proc/self/fd")
+    write_only = os.open(path, os.O_WRONLY)
+    try:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            digest_file(write_only, DigestAlgorithm.BLAKE3)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            digest_file_and_ranges(write_only, DigestAlgorithm.BLAKE3, [(0, size)])
+    finally:
+        os.close(write_only)
+    assert threading.active_count() == threads
+    assert os.listdir("/proc/self/fd") == descriptors
 
 
 def test_equal_digits_of_different_algorithms_are_not_equal() -> None:

@@ -69,12 +69,14 @@ def test_a_key_is_not_written_through_a_symlink(key: sp.SigningKey, tmp_path: Pa
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_key_that_cannot_be_written(key: sp.SigningKey, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["no folder/key.json", "a\0b", "x" * 5000])
+def test_a_key_that_cannot_be_written(key: sp.SigningKey, tmp_path: Path, name: str) -> None:
     with pytest.raises(sp.ConfigurationError, match="cannot be written"):
-        key.save(tmp_path / "no folder" / "key.json")
+        key.save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("mode", [0o604, 0o620, 0o602, 0o601, 0o666])
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o602, 0o601, 0o666, 0o640, 0o460, 0o444])
 def test_a_key_file_that_is_open_to_others_is_refused(key: sp.SigningKey, tmp_path: Path, mode: int) -> None:
     key.save(tmp_path / "key.json")
     (tmp_path / "key.json").chmod(mode)
@@ -86,6 +88,34 @@ def test_a_key_file_that_a_pod_mounts_for_its_group_is_read(key: sp.SigningKey, 
     key.save(tmp_path / "key.json")
     (tmp_path / "key.json").chmod(0o440)
     assert sp.SigningKey.load(tmp_path / "key.json") == key
+
+
+def test_a_key_file_of_another_user_is_read_by_its_group(key: sp.SigningKey, tmp_path: Path) -> None:
+    """As a pod gets a secret: the kubelet owns the file, the pod's group may read it, and its place is a link."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    key.save(tmp_path / "..data")
+    os.chown(tmp_path / "..data", 12345, -1)
+    (tmp_path / "..data").chmod(0o640)
+    (tmp_path / "key.json").symlink_to("..data")
+    assert sp.SigningKey.load(tmp_path / "key.json") == key
+    (tmp_path / "..data").chmod(0o644)
+    with pytest.raises(sp.ConfigurationError, match=r"expected mode 0600, found 0644.*defaultMode: 0400"):
+        sp.SigningKey.load(tmp_path / "key.json")
+
+
+def test_a_key_is_read_from_a_pipe(key: sp.SigningKey) -> None:
+    """As a shell makes one for `--key <(command)`."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading), os.fdopen(writing, "w") as pipe:
+        pipe.write(_saved_text(key))
+        pipe.close()
+        assert sp.SigningKey.load(f"/dev/fd/{reading}") == key
+
+
+def test_a_source_can_say_that_it_is_a_file(key: sp.SigningKey, tmp_path: Path) -> None:
+    key.save(tmp_path / "key.json")
+    assert sp.SigningKey.load(f"file:{tmp_path}/key.json") == key
 
 
 @pytest.mark.parametrize(
@@ -148,6 +178,11 @@ def test_a_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch, value: str
         sp.SigningKey.load("env:NO_SUCH_KEY")
 
 
+def test_a_source_that_names_no_variable_is_refused() -> None:
+    with pytest.raises(sp.ConfigurationError, match=r"names no variable: expected env:NAME, as in env:SIGNING_KEY$"):
+        sp.SigningKey.load("env:")
+
+
 def test_an_unknown_algorithm_is_refused() -> None:
     with pytest.raises(sp.ConfigurationError, match='expected "ed25519" or "hmac-sha512"'):
         sp.SigningKey.generate("md5")
@@ -192,7 +227,7 @@ def test_text_that_is_no_verification_key_is_refused(text: str) -> None:
 
 def test_one_key_has_one_text_form(key: sp.SigningKey) -> None:
     """The last digit of the base64 has bits to spare: they must be 0, or a revoked key would have other spellings."""
-    text = str(key.verification_key)
+    text = str(sp.VerificationKey(Algorithm.HMAC_SHA512, key.private_key))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     accepted = []
     for digit in alphabet:

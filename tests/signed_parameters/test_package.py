@@ -1,8 +1,11 @@
+import copy
 import hashlib
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import signed_parameters as sp
+from signed_parameters import package as package_module
+from signed_parameters.digests import DigestAlgorithm, digest_bytes
 from signed_parameters.package import list_files
 
 # What a package of these files is, in every version from 0.1.0: deployed packages are verified by it.
@@ -69,6 +74,41 @@ def test_a_file_of_several_chunks_is_stored_whole(tmp_path: Path) -> None:
     path = sp.build_package(tmp_path / "package.zip", _write(tmp_path / "sources", {"a": data}))
     with zipfile.ZipFile(path) as archive:
         assert archive.read("a") == data
+
+
+def test_what_was_built_is_a_path_that_knows_its_digests(tmp_path: Path) -> None:
+    files = {"b": os.urandom(3 << 20), "a": b"1", "empty": b""}
+    built = sp.build_package(tmp_path / "package.zip", _write(tmp_path / "sources", files))
+    assert built == tmp_path / "package.zip"
+    assert str(built) == str(tmp_path / "package.zip")
+    assert built.digest == digest_bytes(built.read_bytes(), DigestAlgorithm.BLAKE3)
+    assert [(file.name, file.size, file.digest) for file in built.files] == [
+        (name, len(files[name]), digest_bytes(files[name], DigestAlgorithm.BLAKE3)) for name in sorted(files)
+    ]
+
+
+def test_a_path_that_is_made_from_what_was_built_knows_nothing(tmp_path: Path) -> None:
+    built = sp.build_package(tmp_path / "package.zip", _write(tmp_path / "sources", {"a": b"1"}))
+    others = (built.parent, built.with_name("other.zip"), built / "x", Path(built), copy.copy(built))
+    assert [getattr(other, "digest", None) for other in others] == [None] * len(others)
+
+
+def test_a_source_that_changes_while_it_is_packed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size stays the same: the change comes after the checksum was taken, and before the bytes are copied."""
+    sources = _write(tmp_path / "sources", {"a": bytes(3 << 20)})
+    chunks = 0
+
+    def checksum_then_change(chunk: bytes, before: int) -> int:
+        nonlocal chunks
+        chunks += 1
+        if chunks == 3:
+            sources["a"].write_bytes(b"x" + bytes((3 << 20) - 1))
+        return zlib.crc32(chunk, before)
+
+    monkeypatch.setattr(package_module, "zlib", SimpleNamespace(crc32=checksum_then_change))
+    with pytest.raises(sp.ConfigurationError, match="changed while it was read"):
+        sp.build_package(tmp_path / "package.zip", sources)
+    assert not (tmp_path / "package.zip").exists()
 
 
 def test_after_a_failure_the_old_package_is_there_and_nothing_else(tmp_path: Path) -> None:

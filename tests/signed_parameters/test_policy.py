@@ -76,3 +76,17 @@ def test_a_secret_that_was_given_as_text_is_not_shown(hmac_key: sp.SigningKey) -
     with pytest.raises(sp.ConfigurationError) as caught:
         sp.TrustPolicy(name="m", keys=[secret])  # type: ignore[list-item]
     assert secret not in str(caught.value)
+
+
+def test_a_revoked_key_is_not_trusted_again_by_a_second_entry(key: sp.SigningKey) -> None:
+    revoked = sp.TrustedKey(key.verification_key, status=sp.KeyStatus.REVOKED)
+    for keys in ([revoked, key.verification_key], [key.verification_key, revoked]):
+        with pytest.raises(sp.ConfigurationError, match="among the trust policy's keys twice"):
+            sp.TrustPolicy(name="m", keys=keys)
+
+
+def test_the_same_entry_twice_is_one_key(key: sp.SigningKey) -> None:
+    keys = [key.verification_key, key.verification_key]
+    assert sp.TrustPolicy(name="m", keys=keys).threshold == 1
+    with pytest.raises(sp.ConfigurationError, match="no package could reach the threshold"):
+        sp.TrustPolicy(name="m", keys=keys, threshold=2)

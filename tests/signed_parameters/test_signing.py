@@ -1,9 +1,10 @@
 import os
 import pickle
 import stat
+import sys
 import zipfile
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,108 @@ import numpy as np
 import pytest
 
 import signed_parameters as sp
+from signed_parameters import signing
 from signed_parameters.digests import DigestAlgorithm
 from signed_parameters.envelope import Envelope
+from signed_parameters.layout import Entry, check_layout
+from signed_parameters.package import BuiltPackage
 from signed_parameters.statement import Statement
 
 Make = Callable[..., Path]
 WHAT: dict[str, Any] = {"name": "m", "version": "0.1.0", "parameters_version": "1", "serial": 1}
+CREATED = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 def _statement(package: Path) -> Statement:
     return Statement.from_payload(Envelope.from_bytes(Path(f"{package}.dsse.json").read_bytes()).payload)
+
+
+def _build(folder: Path, files: dict[str, bytes], name: str = "package.zip") -> BuiltPackage:
+    sources = folder / f"{name}.files"
+    sources.mkdir()
+    for number, data in enumerate(files.values()):
+        (sources / str(number)).write_bytes(data)
+    return sp.build_package(folder / name, {file: sources / str(number) for number, file in enumerate(files)})
+
+
+def _bytes_read() -> int:
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return int(dict(line.split(": ") for line in lines)["rchar"])
+
+
+@pytest.mark.parametrize("digest", list(DigestAlgorithm))
+def test_what_was_built_gets_the_same_statement_as_its_path(
+    tmp_path: Path, key: sp.SigningKey, policy: sp.TrustPolicy, digest: str
+) -> None:
+    files = {"b.pkl": pickle.dumps([1]), "a": os.urandom(3 << 20), "empty": b""}
+    built = _build(tmp_path, files)
+    statements = []
+    for package in (built, Path(built), str(built)):
+        sp.sign_package(package, key=key, digest=digest, **WHAT)
+        statements.append(_statement(built).model_copy(update={"created": CREATED}))
+        with sp.verify_package(built, policy) as verified:
+            assert {name: verified.read(name) for name in verified.names} == files
+    assert statements[0] == statements[1] == statements[2]
+
+
+@pytest.mark.parametrize("how", ["what was built", "path"])
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_package_is_read_once(tmp_path: Path, key: sp.SigningKey, how: str) -> None:
+    built = _build(tmp_path, {name: os.urandom(5 << 20) for name in "abc"})
+    sp.sign_package(built, key=key, **WHAT)  # once before, for what is imported at the first time
+    before = _bytes_read()
+    sp.sign_package(built if how == "what was built" else str(built), key=key, **WHAT)
+    assert _bytes_read() - before < built.stat().st_size + 100_000
+
+
+@pytest.mark.parametrize("change", ["a byte", "another package", "cut", "longer", "empty"])
+def test_what_was_exchanged_after_it_was_built_is_not_signed(
+    tmp_path: Path, key: sp.SigningKey, policy: sp.TrustPolicy, change: str
+) -> None:
+    built = _build(tmp_path, {"a": b"good"})
+    other = _build(tmp_path, {"a": b"evil"}, "other.zip").read_bytes()
+    data = built.read_bytes()
+    changed = {
+        "a byte": data.replace(b"good", b"Good"),
+        "another package": other,
+        "cut": data[:-1],
+        "longer": data + b"x",
+        "empty": b"",
+    }
+    built.write_bytes(changed[change])
+    with pytest.raises(sp.DigestMismatch, match=r"not the package that was built: expected blake3:.*found blake3:"):
+        sp.sign_package(built, key=key, **WHAT)
+    assert not Path(f"{built}.dsse.json").exists()
+    built.write_bytes(other)
+    sp.sign_package(str(built), key=key, **WHAT)
+    with sp.verify_package(built, policy) as verified:
+        assert verified.read("a") == b"evil"
+
+
+def test_what_was_built_can_be_moved_and_signed_where_it_is(
+    tmp_path: Path, key: sp.SigningKey, policy: sp.TrustPolicy
+) -> None:
+    built = _build(tmp_path, {"a": b"1"})
+    sp.sign_package(built.rename(tmp_path / "moved.zip"), key=key, **WHAT)
+    sp.verify_package(tmp_path / "moved.zip", policy).close()
+    with pytest.raises(sp.NotFound):
+        sp.sign_package(built, key=key, **WHAT)
+
+
+def test_a_package_that_is_cut_while_it_is_signed(
+    tmp_path: Path, key: sp.SigningKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = _build(tmp_path, {"a": bytes(1000)})
+
+    def check_then_cut(descriptor: int, files: Sequence[tuple[str, int]]) -> dict[str, Entry]:
+        entries = check_layout(descriptor, files)
+        os.truncate(built, 500)
+        return entries
+
+    monkeypatch.setattr(signing, "check_layout", check_then_cut)
+    with pytest.raises(sp.Unavailable, match="cannot be read: found it ends at byte 500"):
+        sp.sign_package(str(built), key=key, **WHAT)
+    assert not Path(f"{built}.dsse.json").exists()
 
 
 def test_the_envelope_is_put_beside_the_package(make_package: Make, key: sp.SigningKey) -> None:

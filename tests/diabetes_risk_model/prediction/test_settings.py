@@ -39,6 +39,12 @@ def test_variables_are_filled_in_everywhere(monkeypatch):
     assert [str(key) for key in settings.trusted_keys] == [PUBLIC]
 
 
+def test_the_path_of_a_policy_file_may_come_from_a_variable(monkeypatch):
+    monkeypatch.setenv("POLICIES", "/etc/policies")
+    settings = Settings.from_keywords(changed(parameters_verification_keys=..., trust_policy="${POLICIES}/model.yaml"))
+    assert settings.trust_policy == "/etc/policies/model.yaml"
+
+
 @pytest.mark.parametrize("value", [None, ""])
 def test_a_missing_variable_is_named_with_its_setting(monkeypatch, value):
     monkeypatch.delenv("NOT_THERE", raising=False)
@@ -57,9 +63,22 @@ def test_several_keys_may_stand_in_one_text():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"parameters_signing_key": SECRET}, "found both"),
-        ({"parameters_verification_keys": ...}, "found neither"),
-        ({"parameters_verification_keys": ""}, "found neither"),
+        (
+            {"parameters_signing_key": SECRET},
+            "expected one of .*, found parameters_signing_key and parameters_verification_keys",
+        ),
+        ({"parameters_verification_keys": ...}, "found none"),
+        ({"parameters_verification_keys": ""}, "found none"),
+        ({"trust_policy": "policy.yaml"}, "found parameters_verification_keys and trust_policy"),
+        ({"parameters_verification_keys": ..., "trust_policy": ""}, "'trust_policy'"),
+        (
+            {"parameters_verification_keys": ..., "trust_policy": "policy.yaml", "minimum_serial": 0},
+            "expected minimum_serial in the file that trust_policy names",
+        ),
+        (
+            {"parameters_verification_keys": ..., "trust_policy": "policy.yaml", "revoked_keys": ["0" * 32]},
+            "expected revoked_keys in the file that trust_policy names",
+        ),
         ({"minio_url": ...}, "expected minio_url"),
         ({"bucket": "x"}, "unknown key 'bucket'.*model_files_bucket"),
         ({"engine": "tensorflow"}, "'engine'"),

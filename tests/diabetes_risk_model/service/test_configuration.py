@@ -47,7 +47,9 @@ def test_the_path_comes_from_the_environment(monkeypatch):
         ("models:\n  - class_path: a.B\n    create_endpoint: true\n    config: {}\n", "models.0.config"),
         ("a: [1\n", "not YAML at line"),
         ("just text", "its top"),
-        ("!!python/object/apply:os.system [echo]", "not YAML"),
+        ("!!python/object/apply:os.system [echo]", "expected no tags"),
+        ("models: []\nmodels: []\n", "at models .* each key once"),
+        ("service_title: 2026_11_21\n", "at service_title .* Put it in quotes"),
         ("", "its top"),
     ],
 )

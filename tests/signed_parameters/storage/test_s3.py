@@ -454,3 +454,113 @@ def test_an_error_of_100_megabytes_is_not_read_whole(misbehaving: Misbehaving) -
             storage.read("a.zip", MEBIBYTE)
 
     assert _peak(read) < 4 * MEBIBYTE
+
+
+# Storing only what is new, and listing
+
+
+@pytest.fixture
+def line(serve: Callable[[bytes | Answer], RawServer]) -> Callable[..., tuple[S3Storage, RawServer]]:
+    """`line(a, b, c)` gives the storage of a server that answers with a, then with b, then with c for ever."""
+
+    def start(*answers: bytes, **limits: Any) -> tuple[S3Storage, RawServer]:
+        left = list(answers)
+        server = serve(lambda connection: connection.sendall(left.pop(0) if len(left) > 1 else left[0]))
+        settings = S3Settings(server.url, "access", "very-secret")
+        return S3Storage(
+            "bucket", "models", settings, sp.Limits(connect_seconds=1.0, read_seconds=0.3, **limits)
+        ), server
+
+    return start
+
+
+def _condition(request: bytes) -> bool:
+    return b"\r\nif-none-match: *\r\n" in request.lower()
+
+
+ABSENT = _response(b"", status="404 Not Found")
+STORED = _response(b"")
+
+
+def test_an_object_that_came_meanwhile_is_not_overwritten(line: Any) -> None:
+    storage, server = line(ABSENT, _response(b"", status="412 Precondition Failed"))
+    with pytest.raises(sp.ConfigurationError, match="s3://bucket/models/a exists already"):
+        storage.write_bytes("a", b"data")
+    assert [_condition(request) for request in server.requests] == [False, True]
+
+
+def test_an_object_is_overwritten_without_a_condition(line: Any) -> None:
+    storage, server = line(STORED)
+    storage.write_bytes("a", b"data", overwrite=True)
+    assert [_condition(request) for request in server.requests] == [False]
+    assert server.requests[0].startswith(b"PUT /bucket/models/a ")
+
+
+def test_a_server_without_conditions_is_written_to_all_the_same(line: Any) -> None:
+    storage, server = line(ABSENT, _response(b"", status="501 Not Implemented"), STORED)
+    storage.write_bytes("a", b"data")
+    assert [_condition(request) for request in server.requests] == [False, True, False]
+
+
+def _listing(*names: str, more: bool = False) -> bytes:
+    contents = "".join(f"<Contents><Key>{name}</Key></Contents>" for name in names)
+    return _response(
+        f"<ListBucketResult><Name>bucket</Name>{contents}<IsTruncated>{str(more).lower()}</IsTruncated>"
+        "<NextContinuationToken>t</NextContinuationToken></ListBucketResult>".encode()
+    )
+
+
+def test_a_listing_is_asked_for_by_its_folder(line: Any) -> None:
+    storage, server = line(_listing("models/a", "models/b/", more=True), _listing("models/c"))
+    assert list(storage.names()) == ["a", "c"]
+    assert [b"prefix=models%2F" in request for request in server.requests] == [True, True]
+
+
+@pytest.mark.parametrize("names", [(), ("models/a",)])
+def test_a_listing_without_end_is_given_up(line: Any, names: tuple[str, ...]) -> None:
+    storage, server = line(_listing(*names, more=True), listing_pages=5)
+    with pytest.raises(sp.Unavailable, match="more answers than a listing takes"):
+        list(storage.names())
+    assert len(server.requests) <= 6
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        _response(b""),
+        _response(b"garbage"),
+        _response(b"\xff\xfe"),
+        _response(b"<ListBucketResult/>"),
+        _response(b"<ListBucketResult>" * 10_000),
+        _response(b"<ListBucketResult><Name>b</Name><Contents/></ListBucketResult>"),
+        _response(
+            b"<ListBucketResult><Name>b</Name><Contents><Key>a</Key><Size>x</Size></Contents></ListBucketResult>"
+        ),
+        _response(
+            b"<ListBucketResult><Name>b</Name><Contents><Key>a</Key><LastModified>x</LastModified></Contents>"
+            b"</ListBucketResult>"
+        ),
+        _response(
+            b'<!DOCTYPE e [<!ENTITY a "aaaa"><!ENTITY b "&a;">]><ListBucketResult><Name>&b;</Name></ListBucketResult>'
+        ),
+        _response(gzip.compress(b"<ListBucketResult/>"), Content_Encoding="gzip"),
+        _response(b"12345", length=10),
+    ],
+    ids=[
+        *("nothing", "garbage", "no text", "empty", "deep", "no key", "bad size", "bad time", "entities", "packed"),
+        "half",
+    ],
+)
+def test_a_listing_that_is_none(misbehaving: Misbehaving, answer: bytes) -> None:
+    with pytest.raises(sp.Unavailable, match=r"http://127\.0\.0\.1:"):
+        list(misbehaving(answer).names())
+
+
+def test_a_listing_of_100_megabytes_is_not_read_whole(misbehaving: Misbehaving) -> None:
+    storage = misbehaving(_endless(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n", b"<a>" + bytes(MEBIBYTE)))
+
+    def read() -> None:
+        with pytest.raises(sp.Unavailable, match="an answer without end"):
+            list(storage.names())
+
+    assert _peak(read) < 32 * MEBIBYTE

@@ -1,0 +1,17 @@
+"""Names the fields that have problems, fit to be shown: a client chooses the names of unknown fields."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_SHOWN_CHARACTERS = 60
+
+
+def field_of(problem: Mapping[str, Any]) -> str:
+    """Return the name of the field that has a problem which pydantic found; empty where the whole has it."""
+    return printable(".".join(map(str, problem["loc"])))
+
+
+def printable(name: str) -> str:
+    """Return a name, cut to a few characters, and with what cannot be printed escaped."""
+    shown = name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)

@@ -1,0 +1,131 @@
+"""The endpoints that take a body: one prediction, and many.
+
+They speak ASGI themselves: what a framework does for each request costs several times what a prediction does.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ml_base.ml_model import MLModelSchemaValidationException
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from diabetes_risk_model.service import rows
+from diabetes_risk_model.service.answers import (
+    CLOSE,
+    Answer,
+    RequestRefused,
+    describe_problems,
+    failure_answer,
+    send_answer,
+)
+from diabetes_risk_model.service.bodies import ClientGone, bad_body, check_media_type, parse_json, read_body
+from diabetes_risk_model.service.configuration import RequestLimits
+from diabetes_risk_model.service.loading import ModelLoading
+
+JSON = "application/json"
+CSV = "text/csv"
+
+
+class ModelEndpoint(ABC):
+    """An endpoint of a model, as an ASGI application. Whatever happens, the client gets an answer of the contract."""
+
+    def __init__(self, model_class: Any, loading: ModelLoading, limits: RequestLimits) -> None:
+        """Describe the endpoint.
+
+        Args:
+            model_class: an `ml_base.MLModel`, which names itself and its schemas.
+            loading: has the model when it is loaded.
+            limits: on a request.
+        """
+        self.limits = limits
+        self._name: str = model_class.qualified_name
+        self._loading = loading
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        try:
+            answer = await self.answer(dict(scope["headers"]), receive)
+        except RequestRefused as refused:
+            answer = refused.answer
+        except ClientGone:
+            return
+        except Exception as failure:
+            answer = failure_answer(failure)
+        await send_answer(send, receive, answer)
+
+    @abstractmethod
+    async def answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
+        """Return the answer.
+
+        Raises:
+            RequestRefused: it is another one.
+            ClientGone: nobody waits for it.
+        """
+
+    def model(self) -> Any:
+        """Return the model.
+
+        Raises:
+            RequestRefused: 503: it is not loaded.
+        """
+        model = self._loading.get(self._name)
+        if model is None:
+            raise RequestRefused(
+                503,
+                "NotReady",
+                "The model is not loaded. Ask /api/health/ready when it is.",
+                headers=(*CLOSE, (b"retry-after", str(self._loading.retry_after).encode())),
+            )
+        return model
+
+
+class PredictionEndpoint(ModelEndpoint):
+    """Answers with one prediction, computed in the event loop."""
+
+    def __init__(self, model_class: Any, loading: ModelLoading, limits: RequestLimits) -> None:
+        super().__init__(model_class, loading, limits)
+        self._schema = model_class.input_schema
+
+    async def answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
+        """Return the prediction."""
+        model = self.model()
+        check_media_type(headers, (JSON,))
+        body = await read_body(headers, receive, limit=self.limits.prediction_bytes, seconds=self.limits.body_seconds)
+        try:
+            data = self._schema.model_validate(parse_json(body))
+        except ValidationError as error:
+            problems = error.errors(include_url=False, include_context=False, include_input=False)
+            raise bad_body(*describe_problems(problems)) from None
+        try:
+            output = model.predict(data)
+        except MLModelSchemaValidationException:
+            raise RequestRefused(400, "SchemaValidationError", "The model does not take this input.") from None
+        return Answer(200, output.model_dump_json().encode())
+
+
+class BatchEndpoint(ModelEndpoint):
+    """Answers many rows, in a thread, one batch after the other, so that single predictions need not wait for it."""
+
+    def __init__(self, model_class: Any, loading: ModelLoading, limits: RequestLimits) -> None:
+        super().__init__(model_class, loading, limits)
+        self._columns = rows.columns_of(model_class.input_schema)
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
+
+    async def answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
+        """Return the predictions, and what is wrong with the rows that do not fit."""
+        model = self.model()
+        media_type = check_media_type(headers, (JSON, CSV))
+        body = await read_body(headers, receive, limit=self.limits.batch_bytes, seconds=self.limits.body_seconds)
+        loop = asyncio.get_running_loop()
+        content = await loop.run_in_executor(self._executor, self._compute, model, media_type, body)
+        return Answer(200, content)
+
+    def _compute(self, model: Any, media_type: str, body: bytes) -> bytes:
+        most = self.limits.batch_rows
+        given = rows.from_csv(body, self._columns, most) if media_type == CSV else rows.from_json(body, most)
+        content: bytes = model.predict_batch(given).to_json()
+        return content

@@ -1,0 +1,119 @@
+"""HTTP connections to an S3 server that is not trusted: no redirects, and bounds on what is read of its answers."""
+
+import time
+from typing import Any
+
+import certifi
+import urllib3
+
+from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
+
+_CONNECTIONS = 16
+_RETRIES = 2
+_RETRY_BACKOFF_SECONDS = 0.2
+_RETRY_STATUSES = (429, 500, 502, 503, 504)
+_GOOD_STATUSES = (200, 204, 206)
+_NOT_IMPLEMENTED = 501
+_MAXIMUM_ERROR_BYTES = 16_384
+_MAXIMUM_ANSWER_BYTES = 8 << 20
+
+
+class UnusableAnswer(urllib3.exceptions.HTTPError):
+    """The server's answer is not one to go on with. The message says why."""
+
+
+class CarefulPool(urllib3.PoolManager):
+    """Connections that follow no redirect, and read no more of an answer than it can rightly have.
+
+    Objects are streamed to whoever asked. Every other answer is read here, within bounds of size and time, and is not
+    decoded. Errors are handed on as plain text: the client would parse whatever calls itself XML.
+    """
+
+    def __init__(
+        self,
+        authorities: str = "",
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        only_new: bool = False,
+        answers: int | None = None,
+    ) -> None:
+        """Prepare connections; none is made yet.
+
+        Args:
+            authorities: file of the certificate authorities to trust; empty for the usual ones.
+            limits: bounds on waiting.
+            only_new: whether objects are stored only where there are none, by a condition that the server checks.
+            answers: how many answers may be read in all; None for any number.
+        """
+        super().__init__(
+            timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
+            maxsize=_CONNECTIONS,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=authorities or certifi.where(),
+            retries=urllib3.Retry(
+                total=_RETRIES,
+                backoff_factor=_RETRY_BACKOFF_SECONDS,
+                status_forcelist=_RETRY_STATUSES,
+                raise_on_status=False,
+                respect_retry_after_header=False,
+            ),
+        )
+        self._seconds = limits.download_seconds
+        self._only_new = only_new
+        self._answers = answers
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = False, preload_content: bool = True, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request, and return the answer."""
+        response = self._send(method, url, options)
+        if response.status not in _GOOD_STATUSES:
+            body = b"" if method == "HEAD" else _beginning(response)
+            response.close()
+            text = body.decode("utf-8", "replace").encode()
+            return urllib3.HTTPResponse(text, {"content-type": "text/plain"}, response.status, request_method=method)
+        if not preload_content:
+            return response
+        try:
+            body = b"" if method == "HEAD" else self._all_of(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release_conn()
+        return urllib3.HTTPResponse(body, response.headers, response.status, request_method=method)
+
+    def _send(self, method: str, url: str, options: dict[str, Any]) -> urllib3.BaseHTTPResponse:
+        if self._only_new and _stores_an_object(method, url):
+            condition = {**options, "headers": {**options["headers"], "If-None-Match": "*"}}
+            response = super().urlopen(method, url, redirect=False, preload_content=False, **condition)
+            if response.status != _NOT_IMPLEMENTED:
+                return response
+            response.close()
+        return super().urlopen(method, url, redirect=False, preload_content=False, **options)
+
+    def _all_of(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        if self._answers is not None:
+            if self._answers == 0:
+                raise UnusableAnswer("more answers than a listing takes")
+            self._answers -= 1
+        data, deadline = bytearray(), time.monotonic() + self._seconds
+        while chunk := response.read1(CHUNK_BYTES, decode_content=False):
+            data += chunk
+            if len(data) > _MAXIMUM_ANSWER_BYTES or time.monotonic() > deadline:
+                raise UnusableAnswer("an answer without end")
+        if b"<!" in data:
+            raise UnusableAnswer("an answer that is no plain XML")
+        return bytes(data)
+
+
+def _stores_an_object(method: str, url: str) -> bool:
+    """Tell whether a request brings an object into being: one in a single part, or the last request of many parts."""
+    query = url.partition("?")[2]
+    return (method == "PUT" and not query) or (method == "POST" and query.startswith("uploadId="))
+
+
+def _beginning(response: urllib3.BaseHTTPResponse) -> bytes:
+    try:
+        return response.read(_MAXIMUM_ERROR_BYTES, decode_content=False)
+    except urllib3.exceptions.HTTPError:  # the status is known, and says enough
+        return b""
