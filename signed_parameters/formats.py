@@ -1,6 +1,7 @@
 """The kinds of model file: told by the end of the name, checked when signed, loaded when verified."""
 
 from enum import StrEnum
+from typing import BinaryIO
 
 from signed_parameters import onnx_files, pickles, skops_files
 
@@ -38,12 +39,12 @@ def format_of(name: str) -> Format | None:
     return next((kind for kind, suffixes in _SUFFIXES.items() if name.endswith(suffixes)), None)
 
 
-def check_model(name: str, data: bytes) -> tuple[str, ...] | None:
+def check_model(name: str, file: BinaryIO) -> tuple[str, ...] | None:
     """Check a model file that is about to be signed, without running any of it.
 
     Args:
         name: the file's name, whose end tells the kind.
-        data: its content.
+        file: its content; only of a pickle it is not read as a whole.
 
     Returns:
         The globals that loading it needs, as sorted `module:name`; None where a file of its kind names none.
@@ -55,9 +56,9 @@ def check_model(name: str, data: bytes) -> tuple[str, ...] | None:
     """
     match format_of(name):
         case Format.PICKLE:
-            return pickles.scan(data, name)
+            return pickles.scan(file, name)
         case Format.SKOPS:
-            return skops_files.scan(data, name)
+            return skops_files.scan(file.read(), name)
         case Format.ONNX:
-            onnx_files.check_self_contained(data, name)
+            onnx_files.check_self_contained(file.read(), name)
     return None

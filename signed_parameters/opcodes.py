@@ -27,6 +27,7 @@ def opcodes(file: BinaryIO) -> Iterator[tuple["OpcodeInfo", Any, int]]:
     """
     import pickletools  # its tables take memory that a service of ONNX models need not spend
 
+    by_code = {opcode.code: opcode for opcode in pickletools.opcodes}
     widths = {
         pickletools.TAKEN_FROM_ARGUMENT4: 4,
         pickletools.TAKEN_FROM_ARGUMENT4U: 4,
@@ -39,10 +40,12 @@ def opcodes(file: BinaryIO) -> Iterator[tuple["OpcodeInfo", Any, int]]:
     def argument_of(kind: "ArgumentDescriptor") -> Any:
         start, width = file.tell(), widths.get(kind.n, 0)
         length = int.from_bytes(file.read(width), "little", signed=kind.n == signed)
-        end = start + width + length
-        if length <= LONGEST_ARGUMENT_BYTES or end > size:
+        if length <= LONGEST_ARGUMENT_BYTES:
             file.seek(start)
             return kind.reader(file)
+        end = start + width + length
+        if end > size:
+            raise ValueError(f"expected {length} bytes from byte {start + width} on, found {size - start - width}")
         file.seek(end)
         return None
 
@@ -50,7 +53,7 @@ def opcodes(file: BinaryIO) -> Iterator[tuple["OpcodeInfo", Any, int]]:
     while code != b".":
         at = file.tell()
         code = file.read(1)
-        opcode = pickletools.code2op.get(code.decode("latin-1"))
+        opcode = by_code.get(code.decode("latin-1"))
         if opcode is None:
             raise ValueError(f"at byte {at}, opcode {code!r} unknown" if code else "it ends before its STOP")
         yield opcode, None if opcode.arg is None else argument_of(opcode.arg), at

@@ -4,10 +4,13 @@ A pickle is a program: its opcodes import names and call them. `scan` reads the 
 the names, which the signer records in the statement. `load` runs the program with nothing but those names at hand.
 """
 
+import io
+import os
 from collections.abc import Collection
-from typing import Any
+from typing import Any, BinaryIO
 
 from signed_parameters.errors import UnsafePickle
+from signed_parameters.opcodes import opcodes
 from signed_parameters.pickle_globals import check_allowed
 from signed_parameters.unpickling import RestrictedUnpickler, require
 
@@ -21,11 +24,11 @@ _TRANSPARENT = frozenset({"PROTO", "FRAME"})
 _FRAME_HEADER_BYTES = 9
 
 
-def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
+def scan(pickle: bytes | BinaryIO, what: str = "the pickle") -> tuple[str, ...]:
     """Return the globals that a pickle names, as sorted `module:name`, by reading its opcodes; nothing is run.
 
     Args:
-        data: the whole pickle.
+        pickle: the whole pickle, or a file of it, which is read in little memory.
         what: its name, for messages.
 
     Raises:
@@ -33,15 +36,15 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
             allowed: the extension registry, persistent ids, dotted names, names made at run time; or the unpickler
             would read it otherwise: frames that cut an opcode, escapes in names.
     """
-    import pickletools  # its tables take memory that a service of ONNX models need not spend
-
+    file = io.BytesIO(pickle) if isinstance(pickle, bytes) else pickle
+    size = file.seek(0, os.SEEK_END)
     found: set[str] = set()
     memo: dict[int, str | None] = {}
     strings: list[str | None] = []
     position = frame_end = 0
     try:
-        for opcode, argument, at in pickletools.genops(data):
-            position = at or 0
+        for opcode, argument, at in opcodes(file):
+            position = at
             name = opcode.name
             if frame_end and (position > frame_end or (position < frame_end and name == "FRAME")):
                 raise _cut_by_frame(what, frame_end)
@@ -59,14 +62,16 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
             elif name == "MEMOIZE":
                 memo[len(memo)] = strings[-1] if strings else None
             elif name in _STORES and argument is not None:
-                if int(argument) > len(data):  # the unpickler makes room for as many objects as the number says
+                if int(argument) > size:  # the unpickler makes room for as many objects as the number says
                     raise UnsafePickle(f"{what} numbers its objects in leaps at byte {position}", found=str(argument))
                 memo[int(argument)] = strings[-1] if strings else None
             elif name in _FETCHES and argument is not None:
                 strings.append(memo.get(int(argument)))
             elif name in ("GLOBAL", "INST"):
                 module_name, _, attribute_name = str(argument).partition(" ")
-                if not data.startswith(f"{module_name}\n{attribute_name}\n".encode(), position + 1):
+                spelled = f"{module_name}\n{attribute_name}\n".encode()
+                file.seek(position + 1)
+                if file.read(len(spelled)) != spelled:
                     raise UnsafePickle(
                         f"{what} spells a name in another way than its own at byte {position}",
                         expected="a name without escapes or spaces",
@@ -93,8 +98,8 @@ def scan(data: bytes, what: str = "the pickle") -> tuple[str, ...]:
         ) from None
     if frame_end > position + 1:
         raise _cut_by_frame(what, frame_end)
-    if position + 1 != len(data):
-        raise UnsafePickle(f"{what} goes on behind its end", found=f"{len(data) - position - 1} more bytes")
+    if position + 1 != size:
+        raise UnsafePickle(f"{what} goes on behind its end", found=f"{size - position - 1} more bytes")
     return tuple(sorted(found))
 
 

@@ -1,5 +1,6 @@
 """Signing: read a package, write the statement about it, sign that, and put the envelope beside the package."""
 
+import io
 import os
 import platform
 import sys
@@ -18,8 +19,9 @@ from signed_parameters.errors import ConfigurationError, DigestMismatch, Unavail
 from signed_parameters.files import replacement
 from signed_parameters.formats import Format, check_model, format_of
 from signed_parameters.keys import SigningKey
-from signed_parameters.layout import check_layout, read_at
+from signed_parameters.layout import check_layout
 from signed_parameters.limits import DEFAULT_LIMITS
+from signed_parameters.opcodes import FileRange
 from signed_parameters.package import BuiltPackage, list_files
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement, describe_problem
 from signed_parameters.storage import FileStorage
@@ -140,12 +142,13 @@ def _digests(
 def _globals(descriptor: int, files: tuple[SignedFile, ...]) -> dict[str, tuple[str, ...]]:
     """Return the globals of each file that loading makes objects of."""
     entries = check_layout(descriptor, [(file.name, file.size) for file in files])
-    checked = {
-        name: check_model(name, read_at(descriptor, entry.size, entry.data_offset))
-        for name, entry in entries.items()
-        if format_of(name) is not None
-    }
-    return {name: names for name, names in checked.items() if names is not None}
+    found = {}
+    for name, entry in entries.items():
+        with io.BufferedReader(FileRange(descriptor, entry.data_offset, entry.size)) as file:
+            names = check_model(name, file)
+        if names is not None:
+            found[name] = names
+    return found
 
 
 def _runtime(globals_of: Mapping[str, tuple[str, ...]]) -> dict[str, str]:

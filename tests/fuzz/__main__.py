@@ -112,9 +112,11 @@ def main(arguments: list[str] | None = None) -> int:
             print("  atheris cannot run here, or sees no code, so nothing was fuzzed: install the extra `development`")
             return NO_ATHERIS
         print(f"  {outcome.executions} executions, {outcome.executions // options.seconds} per second", flush=True)
-        lines = describe_lines(module, folder)
-        print(f"  {outcome.edges} edges; lines reached: {lines or 'an input of the corpus fails'}", flush=True)
-        if outcome.status != 0 or outcome.findings or lines is None:
+        lines = None
+        if outcome.status == 0 and not outcome.findings:  # what was found could hang, or end, whoever tries it again
+            lines = describe_lines(module, folder)
+        print(f"  {outcome.edges} edges; lines reached: {lines or 'not counted, as an input fails'}", flush=True)
+        if lines is None:
             status = 1
             print(f"  FOUND SOMETHING (status {outcome.status}); the trace is in {folder / 'log.txt'}")
             for path in outcome.findings:

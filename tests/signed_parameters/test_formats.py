@@ -1,3 +1,4 @@
+import io
 from typing import Any
 
 import pytest
@@ -31,8 +32,8 @@ def test_each_kind_has_its_own_suffixes(kind: Format) -> None:
 
 
 def test_what_is_no_model_is_not_looked_into() -> None:
-    assert check_model("card.md", b"cos\nsystem\n.") is None
-    assert check_model("model.pkl", b"ccollections\nOrderedDict\n.") == ("collections:OrderedDict",)
+    assert check_model("card.md", io.BytesIO(b"cos\nsystem\n.")) is None
+    assert check_model("model.pkl", io.BytesIO(b"ccollections\nOrderedDict\n.")) == ("collections:OrderedDict",)
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "model.pickle", "model.skops"])

@@ -24,7 +24,7 @@ OBJECTS: dict[str, Any] = {
     "long text": "ä" * LONG,
     "a long bytearray": bytearray(LONG),
     "a long number": 1 << (8 * LONG),
-    "long arrays": [np.zeros(LONG, np.uint8), "behind", np.ones(LONG)],
+    "arrays": [np.zeros(LONG, np.uint8), "behind", np.ones(LONG)],
     "exactly the longest": [b"x" * LONGEST_ARGUMENT_BYTES, "x" * LONGEST_ARGUMENT_BYTES],
 }
 
@@ -46,8 +46,11 @@ def _is_line(name: str) -> bool:
     return kind is not None and kind.n == pickletools.UP_TO_NEWLINE
 
 
-@pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("what", OBJECTS)
+@pytest.mark.parametrize(
+    ("what", "protocol"),
+    # The first protocols write numbers in digits, and Python writes no number of so many.
+    [(what, protocol) for what in OBJECTS for protocol in range(2 if what == "a long number" else 0, 6)],
+)
 def test_it_reads_what_pickletools_reads(what: str, protocol: int) -> None:
     data = pickle.dumps(OBJECTS[what], protocol)
     assert [(op.name, argument, at) for op, argument, at in opcodes(io.BytesIO(data))] == _expected(data)
@@ -81,9 +84,10 @@ def test_any_bytes_are_read_or_refused_as_by_pickletools(data: bytes) -> None:
     ],
     ids=["far", "one byte short", "4 GiB", "negative", "long number", "no end", "empty", "no opcode"],
 )
-def test_a_pickle_that_ends_before_its_end(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        list(opcodes(io.BytesIO(data)))
+def test_a_pickle_that_ends_before_its_end(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "file").write_bytes(data)
+    with (tmp_path / "file").open("rb") as file, pytest.raises(ValueError, match=r"."):
+        list(opcodes(file))
 
 
 def test_a_large_pickle_takes_little_memory(tmp_path: Path) -> None:
