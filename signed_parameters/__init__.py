@@ -21,11 +21,11 @@ The modules, in the order in which a package goes through them:
 * `keyring` (with `keyring_file`, `key_references`): which keys are trusted, and when.
 * `package` (with `layout`): build the zip.
 * `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs.
-* `formats`: the kinds of model file: `pickles` (with `pickle_globals`, `unpickling`), `skops_files`, `onnx_files`.
+* `formats`: the kinds of model file: `pickles` (with `opcodes`, `pickle_globals`, `unpickling`), `skops_files`, `onnx_files`.
 * `signing`: the three above, put together.
 * `storage`: where packages are kept.
 * `policy`, `checks`: what the serving side demands. `policy_file` (with `policy_document`) reads it from YAML.
-* `verification`, `verified`: fetch, verify, read, load.
+* `verification` (with `receiving`), `verified`: fetch, verify, read, load.
 * `models`, `mixin`: one line on each side.
 * `pointer`, `latest`: the signed pointer to the package to load, and publishing it.
 * `serials`: the next serial of a model's line. `resigning`: new signatures for old envelopes. `threads` is theirs.

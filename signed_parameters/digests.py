@@ -64,10 +64,15 @@ class Digest:
         return f"{self.algorithm}:{self.value}"
 
 
-def new_hasher(algorithm: DigestAlgorithm) -> Hasher:
-    """Return a hasher; BLAKE3 uses every core for large updates."""
+def new_hasher(algorithm: DigestAlgorithm, *, one_core: bool = False) -> Hasher:
+    """Return a hasher.
+
+    Args:
+        algorithm: which digest.
+        one_core: whether BLAKE3 leaves the other cores alone; by default it uses all of them for large updates.
+    """
     if algorithm == DigestAlgorithm.BLAKE3:
-        return blake3(max_threads=blake3.AUTO)
+        return blake3(max_threads=1 if one_core else blake3.AUTO)
     return hashlib.sha256()
 
 

@@ -11,6 +11,7 @@ which starts from the keyring's folder.
 import fcntl
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -107,7 +108,8 @@ def _parse(data: bytes, path: str | os.PathLike[str]) -> Keyring:
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        twice = next(name for name in fields if sum(name == other for other, _ in pairs) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name in fields if counts[name] > 1)
         raise ConfigurationError(
             f"{twice[:100]} is there twice", expected="each member once", remedy="Remove the one that is not meant."
         )

@@ -61,7 +61,7 @@ def load_policy(path: str | os.PathLike[str]) -> TrustPolicy:
 
 
 def _listed_keys(what: str, document: PolicyDocument) -> list[TrustedKey]:
-    keys: list[TrustedKey] = []
+    keys: dict[str, TrustedKey] = {}
     for index, item in enumerate(document.keys):
         entry = item if isinstance(item, KeyEntry) else KeyEntry(key=item)
         try:
@@ -70,15 +70,15 @@ def _listed_keys(what: str, document: PolicyDocument) -> list[TrustedKey]:
             )
         except ConfigurationError as error:
             raise _at(what, f"keys.{index}", error) from None
-        if key.key_id in {other.key_id for other in keys}:
+        if key.key_id in keys:
             raise ConfigurationError(
                 f"{what} is not usable at keys.{index}",
                 expected="each key once",
                 found=f"key {key.key_id} again",
                 remedy="Leave away the entry that does not hold.",
             )
-        keys.append(key)
-    return keys
+        keys[key.key_id] = key
+    return list(keys.values())
 
 
 def _keyring_keys(what: str, path: Path, listed: set[str]) -> list[TrustedKey]:

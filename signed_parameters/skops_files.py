@@ -175,7 +175,7 @@ def _check_reads(nodes: list[Mapping[str, Any]], sizes: Mapping[str, int], archi
 
 def _name(node: Mapping[str, Any], what: str) -> str:
     loader, module, name = node["__loader__"], node.get("__module__"), node.get("__class__")
-    if loader in _ATTRIBUTE_CALLS or (loader == "OperatorFuncNode" and name not in _OPERATORS):
+    if loader in _ATTRIBUTE_CALLS or (loader == "OperatorFuncNode" and str(name) not in _OPERATORS):
         raise UnsafePickle(
             f"{what} holds {module}.{name} by a {loader}",
             expected="no bound methods, attribute getters or method callers",

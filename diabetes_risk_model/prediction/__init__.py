@@ -4,5 +4,7 @@
 * `parameters` -- fetch and verify the package.
 * `engines` -- load the parameters and compute probabilities, from ONNX or from the pickle.
 * `schemas` -- what goes in and what comes out.
+* `encoding` -- from answers to the row that the model was trained on.
+* `batch` -- many rows at once. `problems` names what does not fit.
 * `model` -- `DiabetesRiskModel`, which puts these together for `rest_model_service`.
 """

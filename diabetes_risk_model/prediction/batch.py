@@ -57,6 +57,12 @@ class Batch:
     probabilities: NDArray[np.float64]
     errors: list[RowError]
 
+    def count(self) -> dict[str, int]:
+        """Return how often each answer was given."""
+        positive = int((self.probabilities > THRESHOLD).sum())
+        answered = int(np.count_nonzero(~np.isnan(self.probabilities)))
+        return {DiabetesRisk.DIABETES.value: positive, DiabetesRisk.NO_DIABETES.value: answered - positive}
+
     def to_json(self) -> bytes:
         """Return the JSON of the `BatchOutput`."""
         predictions = ",".join(map(_prediction_json, self.probabilities.tolist()))

@@ -13,11 +13,18 @@ from diabetes_risk_model.prediction.parameters import MODEL_NAME, fetch_paramete
 from diabetes_risk_model.prediction.schemas import DiabetesRiskModelInput, DiabetesRiskModelOutput
 from diabetes_risk_model.prediction.settings import Settings
 
+_CARD = "card.html"
+
 
 class DiabetesRiskModel(MLModel):  # type: ignore[misc]
     """Estimates the risk of diabetes from four answers of one person.
 
     Its parameters come out of a signed package, which is verified in this process before anything of it is loaded.
+
+    Attributes:
+        statement: what the signer said of the package.
+        key_ids: ids of the trusted keys whose signatures hold. `key_id` is the first.
+        card: the model card, an HTML page; None where the package has none.
     """
 
     display_name = "Diabetes Risk Model"
@@ -46,6 +53,8 @@ class DiabetesRiskModel(MLModel):  # type: ignore[misc]
         with fetch_parameters(settings) as package:
             self.statement = package.statement
             self.key_id = package.key_id
+            self.key_ids = package.key_ids
+            self.card = package.read(_CARD) if _CARD in package.names else None
             self._engine = load_engine(package, settings.engine)
 
     def predict(self, data: DiabetesRiskModelInput) -> DiabetesRiskModelOutput:

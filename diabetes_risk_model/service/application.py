@@ -17,12 +17,15 @@ from pydantic import Field
 from rest_model_service.helpers import load_type
 from rest_model_service.schemas import Error
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diabetes_risk_model.service.answers import failure_answer
 from diabetes_risk_model.service.configuration import CheckedConfiguration, read_configuration
 from diabetes_risk_model.service.endpoints import CSV, BatchEndpoint, PredictionEndpoint
 from diabetes_risk_model.service.loading import ModelLoading
+from diabetes_risk_model.service.metrics import ServiceMetrics
+from diabetes_risk_model.service.observation import Observation
 from diabetes_risk_model.service.routes import add_routes
 from signed_parameters import ConfigurationError
 
@@ -41,13 +44,22 @@ class Application(FastAPI):
 
     def __init__(self, **description: Any) -> None:
         super().__init__(**description, redirect_slashes=False)
-        self._direct: dict[tuple[str, str], ASGIApp] = {}
+        self._direct: dict[tuple[str, str], tuple[BaseRoute, ASGIApp]] = {}
+        self._observation = Observation(self._dispatch, None, log=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        await self._observation(scope, receive, send)
+
+    def observe(self, metrics: ServiceMetrics | None, *, log: bool) -> None:
+        """Tell metrics and log of each request."""
+        self._observation = Observation(self._dispatch, metrics, log=log)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            endpoint = self._direct.get((scope["method"], scope["path"]))
-            if endpoint is not None:
+            direct = self._direct.get((scope["method"], scope["path"]))
+            if direct is not None:
+                scope["route"], endpoint = direct
                 await endpoint(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
@@ -61,15 +73,16 @@ class Application(FastAPI):
             body: type of the body in JSON, for the contract.
             description: of the route, for the contract, as for `add_api_route`.
         """
-        self._direct["POST", path] = endpoint
 
         async def described(data: Any) -> None:
             """Stand in the contract for the endpoint."""
 
         described.__annotations__["data"] = body
         self.add_api_route(path, described, methods=["POST"], **description)
+        route = self.routes[-1]
         # Where the server has a root path, requests reach the route.
-        self.routes[-1].app = endpoint  # type: ignore[attr-defined]
+        route.app = endpoint  # type: ignore[attr-defined]
+        self._direct["POST", path] = route, endpoint
 
     def openapi(self) -> dict[str, Any]:
         """Return the contract, without the 422 that FastAPI adds: this application answers 400."""
@@ -97,11 +110,13 @@ def application_of(configuration: CheckedConfiguration) -> Application:
     """Build the application of a configuration.
 
     Raises:
-        ConfigurationError: a model's class cannot be imported, or names its model and schemas on instances only.
+        ConfigurationError: a model's class cannot be imported, or names its model and schemas on instances only, or
+            metrics are wanted and their library is missing.
     """
     if configuration.logging is not None:
         logging.config.dictConfig(configuration.logging)
     loading = ModelLoading(configuration.models, configuration.retries)
+    metrics = ServiceMetrics(loading) if configuration.metrics is not None and configuration.metrics.enabled else None
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -115,15 +130,17 @@ def application_of(configuration: CheckedConfiguration) -> Application:
         version=configuration.version,
         lifespan=lifespan,
     )
+    application.observe(metrics, log=configuration.log_requests)
     application.add_exception_handler(HTTPException, _answer_refusal)
     application.add_exception_handler(Exception, _answer_failure)
     classes = [(model, _model_class(model.class_path)) for model in configuration.models]
-    add_routes(application, loading, frozenset(known.qualified_name for _, known in classes))
+    add_routes(application, loading, frozenset(known.qualified_name for _, known in classes), metrics)
     for model, known in classes:
         if model.create_endpoint:
-            _add_prediction(application, known, PredictionEndpoint(known, loading, configuration.limits))
-            if hasattr(known, "predict_batch"):
-                _add_batch(application, known, BatchEndpoint(known, loading, configuration.limits))
+            _add_prediction(application, known, PredictionEndpoint(known, loading, configuration.limits, metrics))
+            # A decorator changes `predict` only, so batches would go round it.
+            if hasattr(known, "predict_batch") and not model.decorators:
+                _add_batch(application, known, BatchEndpoint(known, loading, configuration.limits, metrics))
     return application
 
 

@@ -54,7 +54,7 @@ class LoadingRetries(BaseModel):
 class CheckedConfiguration(ServiceConfiguration):  # type: ignore[misc]
     """The configuration of the service; unknown keys are refused, and there is at least one model.
 
-    `limits` and `retries` are keys that `rest_model_service` does not know and passes over.
+    `limits`, `retries` and `log_requests` are keys that `rest_model_service` does not know and passes over.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -62,6 +62,7 @@ class CheckedConfiguration(ServiceConfiguration):  # type: ignore[misc]
     models: list[CheckedModel] = Field(min_length=1)
     limits: RequestLimits = RequestLimits()
     retries: LoadingRetries = LoadingRetries()
+    log_requests: bool = False
 
 
 def configuration_path() -> Path:

@@ -25,6 +25,7 @@ from diabetes_risk_model.service.answers import (
 from diabetes_risk_model.service.bodies import ClientGone, bad_body, check_media_type, parse_json, read_body
 from diabetes_risk_model.service.configuration import RequestLimits
 from diabetes_risk_model.service.loading import ModelLoading
+from diabetes_risk_model.service.metrics import ServiceMetrics, label_of
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -33,15 +34,19 @@ CSV = "text/csv"
 class ModelEndpoint(ABC):
     """An endpoint of a model, as an ASGI application. Whatever happens, the client gets an answer of the contract."""
 
-    def __init__(self, model_class: Any, loading: ModelLoading, limits: RequestLimits) -> None:
+    def __init__(
+        self, model_class: Any, loading: ModelLoading, limits: RequestLimits, metrics: ServiceMetrics | None
+    ) -> None:
         """Describe the endpoint.
 
         Args:
             model_class: an `ml_base.MLModel`, which names itself and its schemas.
             loading: has the model when it is loaded.
             limits: on a request.
+            metrics: count the predictions.
         """
         self.limits = limits
+        self.metrics = metrics
         self._name: str = model_class.qualified_name
         self._loading = loading
 
@@ -86,9 +91,12 @@ class ModelEndpoint(ABC):
 class PredictionEndpoint(ModelEndpoint):
     """Answers with one prediction, computed in the event loop."""
 
-    def __init__(self, model_class: Any, loading: ModelLoading, limits: RequestLimits) -> None:
-        super().__init__(model_class, loading, limits)
+    def __init__(
+        self, model_class: Any, loading: ModelLoading, limits: RequestLimits, metrics: ServiceMetrics | None
+    ) -> None:
+        super().__init__(model_class, loading, limits, metrics)
         self._schema = model_class.input_schema
+        self._label = label_of(model_class.output_schema)
 
     async def answer(self, headers: Mapping[bytes, bytes], receive: Receive) -> Answer:
         """Return the prediction."""
@@ -104,14 +112,18 @@ class PredictionEndpoint(ModelEndpoint):
             output = model.predict(data)
         except MLModelSchemaValidationException:
             raise RequestRefused(400, "SchemaValidationError", "The model does not take this input.") from None
+        if self.metrics is not None and self._label is not None:
+            self.metrics.count_predictions(self._name, {str(getattr(output, self._label)): 1})
         return Answer(200, output.model_dump_json().encode())
 
 
 class BatchEndpoint(ModelEndpoint):
     """Answers many rows, in a thread, one batch after the other, so that single predictions need not wait for it."""
 
-    def __init__(self, model_class: Any, loading: ModelLoading, limits: RequestLimits) -> None:
-        super().__init__(model_class, loading, limits)
+    def __init__(
+        self, model_class: Any, loading: ModelLoading, limits: RequestLimits, metrics: ServiceMetrics | None
+    ) -> None:
+        super().__init__(model_class, loading, limits, metrics)
         self._columns = rows.columns_of(model_class.input_schema)
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
 
@@ -127,5 +139,8 @@ class BatchEndpoint(ModelEndpoint):
     def _compute(self, model: Any, media_type: str, body: bytes) -> bytes:
         most = self.limits.batch_rows
         given = rows.from_csv(body, self._columns, most) if media_type == CSV else rows.from_json(body, most)
-        content: bytes = model.predict_batch(given).to_json()
+        batch = model.predict_batch(given)
+        if self.metrics is not None:
+            self.metrics.count_predictions(self._name, batch.count())
+        content: bytes = batch.to_json()
         return content

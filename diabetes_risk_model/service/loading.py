@@ -5,7 +5,8 @@ import math
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_base.utilities import ModelManager
@@ -29,6 +30,7 @@ class ModelLoading:
     Attributes:
         reason: class of the error that keeps a model from being loaded; None while none does.
         retrying: whether another attempt will be made after that error.
+        failures: how often loading failed, by the class of the error.
         attempted: whether each model was attempted at least once, or an error was final.
     """
 
@@ -36,6 +38,7 @@ class ModelLoading:
         self.reason: str | None = None
         self.retrying = False
         self.attempted = False
+        self.failures: Counter[str] = Counter()
         self._waiting = list(models)
         self._retries = retries
         self._next_attempt = 0.0
@@ -56,6 +59,11 @@ class ModelLoading:
         """Return a model by its qualified name; None while it is not loaded."""
         return self._loaded.get(name)
 
+    @property
+    def loaded(self) -> Mapping[str, Any]:
+        """The models that are loaded, by their qualified names."""
+        return self._loaded
+
     def start(self) -> None:
         """Begin to load, in a thread of its own."""
         threading.Thread(target=self._run, name="model-loading", daemon=True).start()
@@ -73,6 +81,7 @@ class ModelLoading:
                 self.attempted = True
                 return
             retrying = can_help(failure)
+            self.failures[type(failure).__name__] += 1
             self._log(failure, pause if retrying else None)
             self._next_attempt = time.monotonic() + pause
             self.reason, self.retrying = type(failure).__name__, retrying

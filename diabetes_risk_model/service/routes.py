@@ -1,9 +1,10 @@
 """The paths of `rest_model_service` that tell of the service and its models, without a body in the request."""
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from ml_base.utilities import ModelManager
 from pydantic import Field
 from rest_model_service.schemas import (
@@ -19,6 +20,18 @@ from rest_model_service.schemas import (
 )
 
 from diabetes_risk_model.service.loading import ModelLoading
+from diabetes_risk_model.service.metrics import ServiceMetrics
+
+# The card is a page with its style and pictures inside. Nothing else of it may do anything.
+_PAGE_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 class ReadinessAnswer(ReadinessStatusResponse):  # type: ignore[misc]
@@ -30,13 +43,26 @@ class ReadinessAnswer(ReadinessStatusResponse):  # type: ignore[misc]
     retrying: bool | None = Field(default=None, description="Whether the service goes on trying to load the model.")
 
 
-def add_routes(application: FastAPI, loading: ModelLoading, names: frozenset[str]) -> None:
+class MetadataAnswer(ModelMetadata):  # type: ignore[misc]
+    """Metadata of a model, and the statement that its package was verified by."""
+
+    statement: dict[str, Any] | None = Field(
+        default=None,
+        description="What the signer said of the package, verified: an in-toto statement.",
+    )
+    key_ids: list[str] | None = Field(default=None, description="Ids of the trusted keys whose signatures hold.")
+
+
+def add_routes(
+    application: FastAPI, loading: ModelLoading, names: frozenset[str], metrics: ServiceMetrics | None
+) -> None:
     """Add the paths to an application.
 
     Args:
         application: gets the paths.
         loading: says which models are loaded.
         names: qualified names of the models that will be.
+        metrics: are at /metrics, where there are any.
     """
 
     @application.get("/", status_code=307, response_class=RedirectResponse)
@@ -78,22 +104,52 @@ def add_routes(application: FastAPI, loading: ModelLoading, names: frozenset[str
 
     @application.get(
         "/api/models/{model_qualified_name}/metadata",
-        response_model=ModelMetadata,
+        response_model=MetadataAnswer,
         responses={404: {"model": Error}, 503: {"model": Error}},
     )
     async def get_model_metadata(model_qualified_name: str) -> Response:
-        """Describe a model that is loaded, with the schemas of its input and output."""
+        """Describe a model that is loaded: its schemas, and the statement that its package was verified by."""
         model = loading.get(model_qualified_name)
-        if model is not None:
-            return _json(_metadata(model))
-        if model_qualified_name in names:
+        return _json(_metadata(model)) if model is not None else missing(model_qualified_name)
+
+    @application.get(
+        "/api/models/{model_qualified_name}/card",
+        response_class=Response,
+        responses={
+            200: {"content": {"text/html": {"schema": {"type": "string"}}}},
+            404: {"model": Error},
+            503: {"model": Error},
+        },
+    )
+    async def get_model_card(model_qualified_name: str) -> Response:
+        """Show the card of a model that is loaded: what it is for, how good it is, and where its limits are."""
+        model = loading.get(model_qualified_name)
+        if model is None:
+            return missing(model_qualified_name)
+        card = getattr(model, "card", None)
+        if card is None:
+            return _json(Error(type="NotFound", messages=["The model's package has no card."]), 404)
+        return HTMLResponse(card, headers=_PAGE_HEADERS)
+
+    def missing(name: str) -> Response:
+        if name in names:
             wait = {"Retry-After": str(loading.retry_after)}
             return _json(Error(type="NotReady", messages=["The model is not loaded."]), 503, wait)
         return _json(Error(type="NotFound", messages=["There is no model of this name."]), 404)
 
+    if metrics is not None:
 
-def _metadata(model: Any) -> ModelMetadata:
-    return ModelMetadata(
+        @application.get("/metrics", include_in_schema=False)
+        async def get_metrics() -> Response:
+            content, media_type = metrics.exposition()
+            return Response(content, headers={"Content-Type": media_type})
+
+
+def _metadata(model: Any) -> MetadataAnswer:
+    statement = getattr(model, "statement", None)
+    return MetadataAnswer(
+        statement=None if statement is None else json.loads(statement.to_payload()),
+        key_ids=getattr(model, "key_ids", None),
         display_name=model.display_name,
         qualified_name=model.qualified_name,
         description=model.description,

@@ -1,8 +1,10 @@
 import os
+import pickle
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import signed_parameters as sp
@@ -22,12 +24,13 @@ def test_memory_that_is_freed_before_the_end_is_noticed() -> None:
     assert growth.megabytes > 150
 
 
-def test_neither_signing_nor_verifying_takes_memory_with_the_size_of_a_package(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["model.bin", "model.pkl"])
+def test_neither_signing_nor_verifying_takes_memory_with_the_size_of_a_package(tmp_path: Path, name: str) -> None:
     key = sp.SigningKey.generate()
     key.save(tmp_path / "key.json")
-    with (tmp_path / "model.bin").open("wb") as file:
-        file.truncate(200_000_000)
-    built = sp.build_package(tmp_path / "package.zip", {"model.bin": tmp_path / "model.bin"})
+    with (tmp_path / "model").open("wb") as file:
+        pickle.dump(np.zeros(200_000_000, np.uint8), file, protocol=5)
+    built = sp.build_package(tmp_path / "package.zip", {name: tmp_path / "model"})
     for what in ("sign", "verify"):
         growth = growth_in_child(what, str(built), tmp_path / "key.json", "m", dict(os.environ))
         assert 0 < growth < 64

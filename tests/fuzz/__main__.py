@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fuzz.drive import NO_ATHERIS
+from tests.fuzz.drive import LAST, NO_ATHERIS, last_input
 from tests.fuzz.harness import Harness
 
 _ROOT = Path(__file__).parents[2]
@@ -62,9 +62,16 @@ def fuzz(module: str, seconds: int, folder: Path, seed: int) -> Outcome:
     text = log.read_text(errors="replace")
     executions = re.findall(r"^stat::number_of_executed_units: (\d+)", text, re.MULTILINE)
     edges = re.findall(r"\bcov: (\d+)", text)
-    new = set(folder.iterdir()) - before
-    findings = tuple(sorted(path for path in new if path.name.startswith(_KINDS)))
-    return Outcome(done.returncode, int(executions[-1]) if executions else 0, int(edges[-1]) if edges else 0, findings)
+    findings = sorted(path for path in set(folder.iterdir()) - before if path.name.startswith(_KINDS))
+    last = folder / LAST
+    if last.exists():
+        if done.returncode < 0 and not findings:  # the interpreter itself crashed, and libFuzzer with it
+            findings = [folder / f"crash-{hashlib.sha256(last_input(last)).hexdigest()[:40]}"]
+            findings[0].write_bytes(last_input(last))
+        last.unlink()
+    return Outcome(
+        done.returncode, int(executions[-1]) if executions else 0, int(edges[-1]) if edges else 0, tuple(findings)
+    )
 
 
 def describe_lines(module: str, folder: Path) -> str | None:

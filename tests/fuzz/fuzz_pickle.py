@@ -2,12 +2,14 @@
 
 import collections
 import decimal
+import io
 import pickle
 import pickletools
 from collections.abc import Iterator
 from contextlib import suppress
+from unittest.mock import patch
 
-from signed_parameters import pickles
+from signed_parameters import opcodes, pickles
 from signed_parameters.errors import UnsafePickle
 from tests.fuzz.harness import Finding, Harness
 from tests.fuzz.pickle_programs import PIECES, RECORDERS, frame, mutate, text
@@ -37,6 +39,7 @@ def seeds() -> Iterator[bytes]:
 
 def check(data: bytes) -> None:
     """Compare what the scan finds with what the unpicklers ask for; then load what is harmless."""
+    _check_opcodes(data)
     with suppress(UnsafePickle):
         pickles.load(data, ())
     try:
@@ -53,4 +56,18 @@ def check(data: bytes) -> None:
             pickles.load(data, found)
 
 
-HARNESS = Harness(("signed_parameters.pickles",), seeds, check, mutate)
+def _check_opcodes(data: bytes) -> None:
+    """Compare the opcodes with those that `pickletools` reads, whether arguments are read or passed over."""
+    try:
+        expected = [(opcode.name, at) for opcode, _, at in pickletools.genops(data)]
+    except Exception:
+        return
+    for longest in (opcodes.LONGEST_ARGUMENT_BYTES, 1):
+        with patch.object(opcodes, "LONGEST_ARGUMENT_BYTES", longest):
+            found = [(opcode.name, at) for opcode, _, at in opcodes.opcodes(io.BytesIO(data))]
+        if found != expected:
+            raise Finding(f"opcodes {found} are read where there are {expected}")
+
+
+_MODULES = ("pickles", "opcodes", "pickle_globals", "unpickling")
+HARNESS = Harness(tuple(f"signed_parameters.{name}" for name in _MODULES), seeds, check, mutate)

@@ -1,13 +1,15 @@
-"""Statements: what is read has one byte form, and only labels, sizes, times and digests of the format come out."""
+"""Statements of packages and of pointers: what is read has one byte form, is of one kind, and leads nowhere else."""
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from signed_parameters.digests import Digest, DigestAlgorithm
 from signed_parameters.errors import MalformedPackage
-from signed_parameters.statement import MAXIMUM_SERIAL, SignedFile, Statement
+from signed_parameters.pointer import Pointer, read_claims
+from signed_parameters.statement import MAXIMUM_SERIAL, Claims, SignedFile, Statement
 from tests.fuzz import json_values
 from tests.fuzz.harness import Finding, Harness
 
@@ -37,6 +39,11 @@ def seeds() -> Iterator[bytes]:
     yield good
     yield _statement(serial=MAXIMUM_SERIAL, runtime={}, pickles={}).to_payload()
     yield json.dumps(json.loads(good), indent=1).encode()
+    said = {name: getattr(_statement(), name) for name in Claims.model_fields}
+    pointer = Pointer(package_name="m-0.1.0-1.zip", **said).to_payload()
+    yield pointer
+    yield good.replace(b":package:v1", b":latest:v1")
+    yield pointer.replace(b":latest:v1", b":package:v1")
     values: tuple[Any, ...] = (None, True, 1.5, -1, "", "x", [], {}, [[]], {"a": {}})
     for member in json.loads(good)["predicate"]:
         for value in values:
@@ -46,16 +53,26 @@ def seeds() -> Iterator[bytes]:
 
 
 def check(data: bytes) -> None:
-    """Read a statement, and write it again."""
+    """Read a statement of either kind, and write it again."""
     try:
-        statement = Statement.from_payload(data)
+        statement = read_claims(data)
     except MalformedPackage:
+        for kind in (Statement, Pointer):
+            with suppress(MalformedPackage):
+                kind.from_payload(data)
+                raise Finding(f"a {kind.__name__} is read that is of neither kind") from None
         return
     if statement.to_payload() != data:
         raise Finding("a statement is read that has another byte form")
-    names = [file.name for file in statement.files]
+    pointer = isinstance(statement, Pointer)
+    with suppress(MalformedPackage):
+        (Statement if pointer else Pointer).from_payload(data)
+        raise Finding("a statement is read as another kind than its own")
+    names = [statement.package_name] if isinstance(statement, Pointer) else [file.name for file in statement.files]
+    if pointer and "/" in names[0]:
+        raise Finding(f"a pointer leads to another folder: {names[0]}")
     if any(name.startswith(("/", "-", ".")) or ".." in name.split("/") or "\\" in name for name in names):
         raise Finding(f"a statement names a path that leads astray: {names}")
 
 
-HARNESS = Harness(("signed_parameters.statement",), seeds, check, json_values.mutate)
+HARNESS = Harness(("signed_parameters.statement", "signed_parameters.pointer"), seeds, check, json_values.mutate)

@@ -57,6 +57,25 @@ def test_a_planted_fault_is_found_saved_and_seen_again(folder: Path) -> None:
     assert "no_such_thing" in again.stdout + again.stderr
 
 
+def test_an_input_that_kills_the_interpreter_is_saved(folder: Path) -> None:
+    """By a signal that libFuzzer cannot catch: it saves nothing then."""
+    target = folder / "modules" / "planted" / "faulty_target.py"
+    target.write_text(_TARGET.format(fault="import os; os.kill(os.getpid(), 9)"))
+    done = _run(folder, "planted.faulty", "--seconds", "30", "--folder", str(folder / "found"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    (saved,) = (folder / "found" / "faulty").glob("crash-*")
+    assert saved.read_bytes().startswith(b"FUZ")
+
+
+def test_an_input_that_never_comes_to_an_end_is_saved(folder: Path) -> None:
+    target = folder / "modules" / "planted" / "faulty_target.py"
+    target.write_text(_TARGET.format(fault="all(True for _ in iter(int, 1))"))
+    done = _run(folder, "planted.faulty", "--seconds", "30", "--folder", str(folder / "found"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    (saved,) = (folder / "found" / "faulty").glob("timeout-*")
+    assert saved.read_bytes().startswith(b"FUZ")
+
+
 def test_where_there_is_no_fault_it_says_what_was_tried(folder: Path) -> None:
     done = _run(folder, "planted.clean", "--seconds", "2", "--folder", str(folder / "found"))
     assert done.returncode == 0, done.stdout + done.stderr

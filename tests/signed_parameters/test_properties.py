@@ -118,6 +118,15 @@ def test_a_large_input_of_one_kind_passes(name: str, part: bytes) -> None:
     _harness(name).check(part * ((1 << 18) // len(part)))
 
 
+def test_a_keyring_file_of_very_many_members_is_refused(tmp_path: Path) -> None:
+    """All of a mebibyte, and the last of them twice: whoever compares each with each takes minutes."""
+    names = [f"{number:x}" for number in range(90_000)]
+    path = tmp_path / "keyring.json"
+    path.write_text("{" + ",".join(f'"{name}":1' for name in [*names, names[-1]]) + "}")
+    with pytest.raises(sp.ConfigurationError, match=f"{names[-1]} is there twice"):
+        sp.Keyring.load(path)
+
+
 _signatures = st.builds(Signature, key_id=st.from_regex(r"[!-~]{0,40}", fullmatch=True), value=st.binary(max_size=80))
 _envelopes = st.builds(
     Envelope, payload=st.binary(max_size=200), signatures=st.lists(_signatures, max_size=4).map(tuple)

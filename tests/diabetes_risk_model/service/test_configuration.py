@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+import yaml
+from rest_model_service.configuration import ServiceConfiguration
 
 from diabetes_risk_model.prediction.settings import Settings
 from diabetes_risk_model.service.configuration import configuration_path, read_configuration
@@ -63,3 +65,30 @@ def test_a_mistake_is_named(tmp_path, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="REST_CONFIG"):
         read_configuration(tmp_path / "nothing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("limits: {batch_row: 1}", "limits.batch_row"),
+        ("limits: {batch_rows: 0}", "limits.batch_rows"),
+        ("limits: {body_seconds: .nan}", "limits.body_seconds"),
+        ("limits: {body_seconds: .inf}", "limits.body_seconds"),
+        ("retries: {first_seconds: -1}", "retries.first_seconds"),
+        ("retries: {longest_seconds: soon}", "retries.longest_seconds"),
+        ("log_requests: 7", "log_requests"),
+    ],
+)
+def test_a_mistake_in_what_our_application_adds_is_named(tmp_path, text, message):
+    path = tmp_path / "rest_config.yaml"
+    path.write_text(f"models:\n  - {{class_path: a.B, create_endpoint: true}}\n{text}\n")
+    with pytest.raises(ConfigurationError, match=message):
+        read_configuration(path)
+
+
+def test_rest_model_service_passes_over_what_our_application_adds(tmp_path):
+    text = "models:\n  - {class_path: a.B, create_endpoint: true}\nlimits: {batch_rows: 7}\nlog_requests: true\n"
+    path = tmp_path / "rest_config.yaml"
+    path.write_text(text)
+    assert read_configuration(path).limits.batch_rows == 7
+    assert ServiceConfiguration(**yaml.safe_load(text)).models[0].class_path == "a.B"

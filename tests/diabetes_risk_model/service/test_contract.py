@@ -71,3 +71,13 @@ def test_it_writes_what_check_accepts(tmp_path):
 def test_our_application_serves_the_same_contract(bucket, write_configuration):
     application = build_application(write_configuration(bucket.settings()))
     assert application.openapi()["paths"] == yaml.safe_load(COMMITTED.read_text())["paths"]
+
+
+def test_a_decorated_model_has_no_batch_because_that_would_go_round_its_decorator(bucket, write_configuration):
+    path = write_configuration(bucket.settings())
+    configuration = yaml.safe_load(path.read_text())
+    configuration["models"][0]["decorators"] = [{"class_path": "ml_base.MLModelDecorator"}]
+    path.write_text(yaml.safe_dump(configuration))
+    paths = build_application(path).openapi()["paths"]
+    assert "/api/models/diabetes_risk_model/prediction" in paths
+    assert "/api/models/diabetes_risk_model/predictions" not in paths
