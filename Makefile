@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full serve notebooks bench contract lint format lock check-lock image clean
+.PHONY: help demo test test-full serve notebooks bench fuzz contract lint format lock check-lock image clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ test-full: $(READY) ## The full training on the real survey (DIABETES_DATA), min
 bench: $(READY) ## Time the service and the verification against their baselines, in one run.
 	$(PYTHON) -m benchmarks.verification
 	$(PYTHON) -m benchmarks.serving
+
+fuzz: $(READY) ## Fuzz all that reads bytes of strangers (SECONDS for each harness, 20 by default).
+	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),20)
 
 contract: $(READY) ## Write service_contract.yaml.
 	$(PYTHON) -m diabetes_risk_model.service.contract

@@ -167,9 +167,11 @@ class Bench:
                 response.close()
                 response.release_conn()
 
+        target = str(self._folder / "downloaded.zip")
         return {
             "download alone": lambda: download(True),
             "download alone, nothing kept": lambda: download(False),
+            "download by the client's fget_object": lambda: client.fget_object(_BUCKET, name, target),
             "verify from S3": lambda: sp.verify_package(name, self._policy, storage=storage).close(),
         }
 

@@ -21,7 +21,8 @@ The modules, in the order in which a package goes through them:
 * `keyring` (with `keyring_file`, `key_references`): which keys are trusted, and when.
 * `package` (with `layout`): build the zip.
 * `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs.
-* `formats`: the kinds of model file: `pickles` (with `opcodes`, `pickle_globals`, `unpickling`), `skops_files`, `onnx_files`.
+* `formats`: the kinds of model file: `pickles` (with `opcodes`, `pickle_globals`, `unpickling`), `skops_files`,
+  `onnx_files`.
 * `signing`: the three above, put together.
 * `storage`: where packages are kept.
 * `policy`, `checks`: what the serving side demands. `policy_file` (with `policy_document`) reads it from YAML.

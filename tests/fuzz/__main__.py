@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.fuzz.drive import LAST, NO_ATHERIS, last_input
 from tests.fuzz.harness import Harness
@@ -57,8 +58,12 @@ def fuzz(module: str, seconds: int, folder: Path, seed: int) -> Outcome:
     ]
     command = [sys.executable, "-m", "tests.fuzz.drive", module, *options, str(corpus)]
     log = folder / "log.txt"
-    with log.open("wb") as output:
-        done = subprocess.run(command, cwd=_ROOT, stdout=output, stderr=subprocess.STDOUT, check=False)
+    with (
+        log.open("wb") as output,
+        TemporaryDirectory() as temporary,
+    ):  # libFuzzer ends the process, which tidies nothing
+        environment = {**os.environ, "TMPDIR": temporary}
+        done = subprocess.run(command, cwd=_ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
     text = log.read_text(errors="replace")
     executions = re.findall(r"^stat::number_of_executed_units: (\d+)", text, re.MULTILINE)
     edges = re.findall(r"\bcov: (\d+)", text)

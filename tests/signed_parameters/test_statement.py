@@ -160,7 +160,7 @@ def test_a_statement_that_breaks_the_format_names_the_field(
 def test_a_statement_with_another_type_or_subject_is_refused(
     payload: bytes, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    with pytest.raises(sp.MalformedPackage, match="one byte form|another kind"):
+    with pytest.raises(sp.MalformedPackage, match=r"one byte form|another kind"):
         Statement.from_payload(_changed(payload, change))
 
 
