@@ -37,8 +37,9 @@ test: $(READY) ## All tests but the full training.
 test-full: $(READY) ## The full training on the real survey (DIABETES_DATA), minutes.
 	$(PYTHON) -m pytest -m full
 
-bench: $(READY) ## Time the service and the verification against their baselines, in one run.
+bench: $(READY) ## Time signing, verification and the service against their baselines.
 	$(PYTHON) -m benchmarks.verification
+	$(PYTHON) -m benchmarks.resigning
 	$(PYTHON) -m benchmarks.serving
 
 fuzz: $(READY) ## Fuzz all that reads bytes of strangers (SECONDS for each harness, 20 by default).
