@@ -16,7 +16,7 @@ import click
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import console, step
-from signed_parameters import SignedParametersError, SigningKey
+from signed_parameters import SignedParametersError
 
 _ARTEFACTS = Path("build/artefacts")
 _PACKAGES = Path("build/packages")
@@ -145,12 +145,13 @@ def train(source: str, seed: int, profile: str, out: Path, parameters_version: s
 def package(artefacts: Path, key: str, serial: int, expires_days: int | None, out: Path) -> None:
     """Build and sign the package of what `train` wrote."""
     from diabetes_risk_model.packaging import package_parameters, trained_files
+    from signed_parameters.cli.passphrases import signing_key
 
     files, parameters_version = trained_files(artefacts)
     written = package_parameters(
         files,
         out,
-        key=SigningKey.load(key),
+        key=signing_key(key),
         parameters_version=parameters_version,
         serial=serial,
         expires_in=None if expires_days is None else timedelta(days=expires_days),

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diabetes_risk_model.data.columns import AGE, BMI, GENERAL_HEALTH, INCOME
-from diabetes_risk_model.onnx import import_onnxruntime
 from signed_parameters import ConfigurationError, VerifiedPackage
 
 INPUT_COLUMNS = (BMI.name, GENERAL_HEALTH.name, AGE.name, INCOME.name)
@@ -30,13 +29,8 @@ class Engine(Protocol):
 class OnnxEngine:
     """Runs the ONNX model with onnxruntime, in one thread: a single row gains nothing from more."""
 
-    def __init__(self, model: bytes) -> None:
-        onnxruntime = import_onnxruntime()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    def __init__(self, package: VerifiedPackage) -> None:
+        self._session = package.load_onnx("model.onnx")
         (model_input,) = self._session.get_inputs()
         self._input = model_input.name
 
@@ -80,7 +74,7 @@ def load_engine(package: VerifiedPackage, name: Literal["onnx", "pickle"]) -> En
 
     Raises:
         ConfigurationError: what the engine needs is not installed, or the package is for other columns.
-        UnsafePickle: the pickle is refused.
+        UnsafePickle, MalformedPackage: the pickle, or the ONNX model, is refused.
     """
     columns = json.loads(package.read("manifest.json"))["columns"]
     if columns != list(INPUT_COLUMNS):
@@ -90,4 +84,4 @@ def load_engine(package: VerifiedPackage, name: Literal["onnx", "pickle"]) -> En
             found=", ".join(columns),
             remedy="Deploy the version of the code that belongs to these parameters.",
         )
-    return OnnxEngine(package.read("model.onnx")) if name == "onnx" else PickleEngine(package)
+    return OnnxEngine(package) if name == "onnx" else PickleEngine(package)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from diabetes_risk_model.data.columns import Column
-from diabetes_risk_model.onnx import import_onnxruntime
 from diabetes_risk_model.training import agreement
 from diabetes_risk_model.training.agreement import Agreement, Answers, Floats
 from diabetes_risk_model.training.errors import ExportError
 from diabetes_risk_model.training.quiet import quiet
 from diabetes_risk_model.training.reduce import Reduced, answers
+from signed_parameters.onnx_files import open_session
 
 INPUT, LABEL, PROBABILITIES = "features", "label", "probabilities"
 TOLERANCE = 1e-6
@@ -164,9 +164,6 @@ def onnx_answers(content: bytes, rows: Floats) -> Answers:
         content: the ONNX model.
         rows: shape (rows, 4), NaN where a value is missing.
     """
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = open_session(content)
     labels, probabilities = session.run([LABEL, PROBABILITIES], {INPUT: rows})
     return Answers(np.asarray(labels), np.asarray(probabilities, dtype=np.float64))

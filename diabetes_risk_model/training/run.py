@@ -88,13 +88,13 @@ def train(
     with step("Prepare: remove outliers, scale, select columns") as running:
         experiment = prepare(survey, profile, seed)
         running.note(f"{experiment.rows:,} rows, {', '.join(column.name for column in SELECTED)}")
-    with step(f"Compare {len(profile.candidates)} candidates, {profile.folds} folds") as running:
+    with step(f"Compare {_count(len(profile.candidates), 'candidate')}, {profile.folds} folds") as running:
         compared = compare(experiment)
         running.note(f"best {OPTIMIZED}: {compared.iloc[0]['Model']}, {compared.iloc[0][OPTIMIZED]:.4f}")
     with step(f"Train gradient boosting, {profile.folds} folds") as running:
         created = create(experiment)
         running.note(_describe(created))
-    with step(f"Tune it, {profile.tuning_iterations} sets of hyperparameters") as running:
+    with step(f"Tune it, {_count(profile.tuning_iterations, 'set')} of hyperparameters") as running:
         tuned = tune(experiment, created)
         running.note(_describe(tuned) + ("" if tuned.kept else "; not better, the defaults stay"))
     with step("Evaluate on held-out rows, draw plots") as running:
@@ -137,6 +137,10 @@ def manifest(facts: CardFacts, profile: Profile) -> dict[str, Any]:
         "columns": [column.name for column in facts.columns],
         "libraries": library_versions(),
     }
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _describe(trained: Trained) -> str:
