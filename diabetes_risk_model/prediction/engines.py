@@ -76,12 +76,15 @@ def load_engine(package: VerifiedPackage, name: Literal["onnx", "pickle"]) -> En
         ConfigurationError: what the engine needs is not installed, or the package is for other columns.
         UnsafePickle, MalformedPackage: the pickle, or the ONNX model, is refused.
     """
-    columns = json.loads(package.read("manifest.json"))["columns"]
+    try:
+        columns = json.loads(package.read("manifest.json"))["columns"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        columns = None
     if columns != list(INPUT_COLUMNS):
         raise ConfigurationError(
             "the package's model takes other columns than this service has",
             expected=", ".join(INPUT_COLUMNS),
-            found=", ".join(columns),
+            found="none in manifest.json" if columns is None else str(columns)[:200],
             remedy="Deploy the version of the code that belongs to these parameters.",
         )
     return OnnxEngine(package) if name == "onnx" else PickleEngine(package)

@@ -50,6 +50,19 @@ def test_a_model_of_other_columns_is_refused(make_bucket, trained_model, tmp_pat
         load_engine(package, "onnx")
 
 
+@pytest.mark.parametrize("manifest", ["", "{}", "[]", '{"columns": null}', "[" * 100_000])
+def test_a_manifest_that_names_no_columns_is_refused(make_bucket, trained_model, tmp_path, manifest):
+    path = tmp_path / "manifest.json"
+    path.write_text(manifest)
+    bucket = make_bucket(files={**trained_model.files, "manifest.json": path})
+    policy = TrustPolicy(name="diabetes_risk_model", keys=[bucket.key.verification_key])
+    with (
+        verify_package(bucket.package, policy) as package,
+        pytest.raises(ConfigurationError, match=r"found none in manifest.json"),
+    ):
+        load_engine(package, "onnx")
+
+
 def test_the_pickle_engine_without_scikit_learn_says_what_to_do(package, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ConfigurationError, match=r'engine "pickle" needs scikit-learn.*engine to "onnx"'):
