@@ -16,7 +16,7 @@ from signed_parameters.limits import MEBIBYTE
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
-MAXIMUM_BYTES = MEBIBYTE
+MAXIMUM_BYTES = MEBIBYTE // 4
 _MAXIMUM_DEPTH = 32
 _PREFIX = "tag:yaml.org,2002:"
 _CONSTANTS = {
@@ -69,7 +69,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: str | os.PathLike[str], what: str, remedy: str = "") -> dict[str, Value]:
-    """Read a YAML file of at most 1 MiB that holds one mapping.
+    """Read a YAML file of at most 256 KiB that holds one mapping.
 
     Args:
         path: the file.
