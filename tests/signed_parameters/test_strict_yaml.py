@@ -133,7 +133,7 @@ def test_a_bomb_of_aliases_is_not_unfolded(read: Read) -> None:
 def test_a_file_that_is_too_large_is_refused(read: Read) -> None:
     comment = "a: 1\n#"
     assert read(comment.ljust(MAXIMUM_BYTES, "x")) == {"a": 1}
-    with pytest.raises(sp.ConfigurationError, match="is too large: expected at most 1,048,576 bytes"):
+    with pytest.raises(sp.ConfigurationError, match="is too large: expected at most 262,144 bytes"):
         read(comment.ljust(MAXIMUM_BYTES + 1, "x"))
 
 
