@@ -17,15 +17,13 @@ The same in steps, for packages of any files:
 
 The modules, in the order in which a package goes through them:
 
-* `keys` (with `verification_keys`, `key_files`, `key_encryption`, `algorithms`): signing keys and verification keys.
-* `keyring` (with `keyring_file`, `key_references`): which keys are trusted, and when.
+* `keys`: signing keys, verification keys, and the keyring that says which are trusted, and when.
 * `package` (with `layout`): build the zip.
 * `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs.
-* `formats`: the kinds of model file: `pickles` (with `opcodes`, `pickle_globals`, `unpickling`), `skops_files`,
-  `onnx_files`.
+* `formats`: the kinds of model file.
 * `signing`: the three above, put together.
 * `storage`: where packages are kept.
-* `policy`, `checks`: what the serving side demands. `policy_file` (with `policy_document`) reads it from YAML.
+* `policy`, `checks`: what the serving side demands.
 * `verification` (with `receiving`), `verified`: fetch, verify, read, load.
 * `models`, `mixin`: one line on each side.
 * `pointer`, `latest`: the signed pointer to the package to load, and publishing it.
@@ -58,16 +56,17 @@ from signed_parameters.errors import (
     UnsafePickle,
     VerificationError,
 )
-from signed_parameters.key_references import KeyReference
-from signed_parameters.keyring import Keyring, KeyStatus, TrustedKey
-from signed_parameters.keys import SigningKey, VerificationKey
+from signed_parameters.keys.keyring import Keyring, KeyStatus, TrustedKey
+from signed_parameters.keys.references import KeyReference
+from signed_parameters.keys.signing_key import SigningKey
+from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.latest import publish_latest
 from signed_parameters.limits import Limits
 from signed_parameters.mixin import SignedParameters
 from signed_parameters.models import load_model, sign_model
 from signed_parameters.package import BuiltPackage, build_package
 from signed_parameters.pointer import Pointer
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.resigning import Resigned, resign
 from signed_parameters.serials import next_serial
 from signed_parameters.signing import sign_package

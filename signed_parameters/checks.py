@@ -20,9 +20,9 @@ from signed_parameters.errors import (
     UnknownKey,
     UnsafePickle,
 )
-from signed_parameters.keyring import KeyStatus, TrustedKey
+from signed_parameters.keys.keyring import KeyStatus, TrustedKey
 from signed_parameters.pointer import Pointer
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.statement import Claims, Statement
 
 TAMPERED = "It was changed after it was signed, or damaged on its way: do not load it, and find out which."

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
 from signed_parameters.errors import MalformedPackage
-from signed_parameters.keys import SigningKey
+from signed_parameters.keys.signing_key import SigningKey
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _KEY_ID = re.compile(r"[!-~]{0,200}")

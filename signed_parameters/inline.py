@@ -23,8 +23,8 @@ from typing import Any
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_encode
 
-from signed_parameters import pickles
 from signed_parameters.errors import BadSignature, ConfigurationError, MalformedPackage, TooLarge
+from signed_parameters.formats import pickles
 from signed_parameters.limits import CHUNK_BYTES, GIBIBYTE
 from signed_parameters.storage import Storage, locate
 

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from signed_parameters.checks import check_signatures
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, NameMismatch, NotFound, RolledBack, VerificationError
-from signed_parameters.keyring import Keyring
-from signed_parameters.keys import SigningKey
+from signed_parameters.keys.keyring import Keyring
+from signed_parameters.keys.signing_key import SigningKey
 from signed_parameters.pointer import Pointer, is_pointer, pointer_name
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.statement import ENVELOPE_SUFFIX, Statement, describe_problem
 from signed_parameters.storage import Storage, locate
 from signed_parameters.verification import read_envelope, verify_package

@@ -18,7 +18,7 @@ from typing import Any
 
 from signed_parameters.errors import ConfigurationError, NameMismatch
 from signed_parameters.models import as_policy
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.statement import Statement
 from signed_parameters.verification import verify_package
 from signed_parameters.verified import VerifiedPackage

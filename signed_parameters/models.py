@@ -11,13 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from signed_parameters import skops_files
 from signed_parameters.digests import DigestAlgorithm
 from signed_parameters.errors import ConfigurationError, NotFound, StorageError
-from signed_parameters.formats import Format
-from signed_parameters.keys import SigningKey
+from signed_parameters.formats import skops_files
+from signed_parameters.formats.kinds import Format
+from signed_parameters.keys.signing_key import SigningKey
 from signed_parameters.package import build_package
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.signing import sign_package
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import Storage, open_storage

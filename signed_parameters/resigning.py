@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from signed_parameters.checks import check_claims, check_signatures, check_statement
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, MalformedPackage, NotFound, SignedParametersError, TooLarge
-from signed_parameters.keyring import Keyring, TrustedKey
-from signed_parameters.keys import SigningKey, VerificationKey
+from signed_parameters.keys.keyring import Keyring, TrustedKey
+from signed_parameters.keys.signing_key import SigningKey
+from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.limits import Limits
 from signed_parameters.pointer import Pointer, is_pointer, read_claims
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.statement import ENVELOPE_SUFFIX, Statement
 from signed_parameters.storage import Storage, locate, open_storage
 from signed_parameters.threads import map_in_threads

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from signed_parameters.checks import check_signatures
 from signed_parameters.errors import ConfigurationError, NotFound, TooLarge, VerificationError
 from signed_parameters.pointer import read_claims
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.statement import ENVELOPE_SUFFIX, MAXIMUM_SERIAL
 from signed_parameters.storage import Storage, open_storage
 from signed_parameters.threads import map_in_threads

@@ -17,11 +17,11 @@ from signed_parameters.digests import Digest, DigestAlgorithm, digest_file, dige
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, Unavailable
 from signed_parameters.files import replacement
-from signed_parameters.formats import Format, check_model, format_of
-from signed_parameters.keys import SigningKey
+from signed_parameters.formats.kinds import Format, check_model, format_of
+from signed_parameters.formats.opcodes import FileRange
+from signed_parameters.keys.signing_key import SigningKey
 from signed_parameters.layout import check_layout
 from signed_parameters.limits import DEFAULT_LIMITS
-from signed_parameters.opcodes import FileRange
 from signed_parameters.package import BuiltPackage, list_files
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement, describe_problem
 from signed_parameters.storage import FileStorage

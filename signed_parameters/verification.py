@@ -22,7 +22,7 @@ from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, NotFound, StorageError, Unavailable
 from signed_parameters.layout import check_layout
 from signed_parameters.pointer import Pointer, beside, is_pointer
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.receiving import receive
 from signed_parameters.statement import ENVELOPE_SUFFIX, Statement
 from signed_parameters.storage import Storage, locate

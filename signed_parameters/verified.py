@@ -6,13 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from signed_parameters import onnx_files, pickles, skops_files
 from signed_parameters.checks import TAMPERED
 from signed_parameters.digests import Digest, digest_bytes, new_hasher
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, UnsafePickle
 from signed_parameters.files import replacement
-from signed_parameters.formats import MODEL_SUFFIXES, Format, format_of
+from signed_parameters.formats import onnx_files, pickles, skops_files
+from signed_parameters.formats.kinds import MODEL_SUFFIXES, Format, format_of
 from signed_parameters.layout import Entry, read_at
 from signed_parameters.limits import CHUNK_BYTES
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.digests import DigestAlgorithm, digest_bytes
 from signed_parameters.envelope import Envelope
+from signed_parameters.keys.algorithms import Algorithm
 from signed_parameters.layout import Entry, closing_bytes
 from signed_parameters.statement import ENVELOPE_SUFFIX, SignedFile, Statement
 

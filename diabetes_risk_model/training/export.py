@@ -18,7 +18,7 @@ from diabetes_risk_model.training.agreement import Agreement, Answers, Floats
 from diabetes_risk_model.training.errors import ExportError
 from diabetes_risk_model.training.quiet import quiet
 from diabetes_risk_model.training.reduce import Reduced, answers
-from signed_parameters.onnx_files import open_session
+from signed_parameters.formats.onnx_files import open_session
 
 INPUT, LABEL, PROBABILITIES = "features", "label", "probabilities"
 TOLERANCE = 1e-6

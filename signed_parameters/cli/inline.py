@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 import signed_parameters as sp
-from signed_parameters import pickles
 from signed_parameters.cli.answers import Answer, command
 from signed_parameters.files import replacement
+from signed_parameters.formats import pickles
 from signed_parameters.inline import ENTRY, InlineFormWarning, read_inline
-from signed_parameters.key_files import read_key
+from signed_parameters.keys.files import read_key
 
 _FLAG = "--inline"
 

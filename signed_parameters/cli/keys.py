@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.cli.answers import Answer, command
 from signed_parameters.cli.passphrases import new_passphrase
 from signed_parameters.files import replacement
-from signed_parameters.key_references import KeyReference
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.references import KeyReference
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 import signed_parameters as sp
-from signed_parameters.key_encryption import MINIMUM_PASSPHRASE
+from signed_parameters.keys.encryption import MINIMUM_PASSPHRASE
 
 VARIABLE = "SIGNING_KEY_PASSPHRASE"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.cli.answers import Answer, command
+from signed_parameters.keys.algorithms import Algorithm
 from signed_parameters.times import format_time
 
 _SOON = timedelta(days=30)
@@ -25,7 +25,7 @@ def check_policy(file: Path | None, schema: bool) -> tuple[list[str], Answer]:
     if (file is None) != schema:
         raise click.UsageError("Give either the policy file to check, or --schema.")
     if file is None:
-        from signed_parameters.policy_document import json_schema
+        from signed_parameters.policy.document import json_schema
 
         fields = json_schema()
         return json.dumps(fields, indent=2).splitlines(), fields

@@ -19,7 +19,7 @@ from signed_parameters.errors import (
     UnknownKey,
 )
 from signed_parameters.files import replacement
-from signed_parameters.key_encryption import Passphrase
+from signed_parameters.keys.encryption import Passphrase
 from signed_parameters.oms.bundle import Bundle, read_bundle
 from signed_parameters.oms.keys import check_private_key, read_public_key
 from signed_parameters.oms.library import NOT_LOOKED_AT, library, report, shortened

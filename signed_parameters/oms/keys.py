@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from signed_parameters.errors import ConfigurationError, StorageError
-from signed_parameters.key_encryption import Passphrase
-from signed_parameters.key_files import read_key
+from signed_parameters.keys.encryption import Passphrase
+from signed_parameters.keys.files import read_key
 from signed_parameters.storage import FileStorage
 
 _MAXIMUM_BYTES = 16_384

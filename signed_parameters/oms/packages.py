@@ -7,7 +7,7 @@ from pathlib import Path
 from signed_parameters.checks import TAMPERED
 from signed_parameters.digests import digest_file
 from signed_parameters.errors import ConfigurationError, DigestMismatch
-from signed_parameters.key_encryption import Passphrase
+from signed_parameters.keys.encryption import Passphrase
 from signed_parameters.oms.folders import SIGNATURE_NAME, AnyPath, sign_folder, verify_folder
 from signed_parameters.oms.library import report, shortened
 from signed_parameters.statement import Statement

@@ -9,8 +9,8 @@ from functools import cache
 from signed_parameters.checks import check_signatures
 from signed_parameters.envelope import PAYLOAD_TYPE, Envelope, Signature
 from signed_parameters.errors import MalformedPackage, VerificationError
-from signed_parameters.keys import SigningKey
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.keys.signing_key import SigningKey
+from signed_parameters.policy.trust_policy import TrustPolicy
 from tests.fuzz import json_values
 from tests.fuzz.harness import Finding, Harness
 

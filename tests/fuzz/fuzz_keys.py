@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 from signed_parameters.digests import Digest, DigestAlgorithm
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.keyring import Keyring, KeyStatus, TrustedKey
-from signed_parameters.keys import SigningKey, VerificationKey
+from signed_parameters.keys.keyring import Keyring, KeyStatus, TrustedKey
+from signed_parameters.keys.signing_key import SigningKey
+from signed_parameters.keys.verification_key import VerificationKey
 from tests.fuzz import json_values
 from tests.fuzz.harness import Finding, Harness
 

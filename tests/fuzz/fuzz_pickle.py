@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from unittest.mock import patch
 
-from signed_parameters import opcodes, pickles
 from signed_parameters.errors import UnsafePickle
+from signed_parameters.formats import opcodes, pickles
 from tests.fuzz.harness import Finding, Harness
 from tests.fuzz.pickle_programs import PIECES, RECORDERS, frame, mutate, text
 

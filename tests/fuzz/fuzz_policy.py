@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.keys import SigningKey
-from signed_parameters.policy import TrustPolicy
+from signed_parameters.keys.signing_key import SigningKey
+from signed_parameters.policy.trust_policy import TrustPolicy
 from tests.fuzz.harness import Finding, Harness
 
 

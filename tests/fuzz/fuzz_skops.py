@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import numpy as np
 
-from signed_parameters import skops_files
 from signed_parameters.errors import UnsafePickle
+from signed_parameters.formats import skops_files
 from tests.fuzz import json_values
 from tests.fuzz.harness import Harness
 
@@ -61,4 +61,4 @@ def mutate(data: bytes, maximum: int, source: random.Random) -> bytes:
     return changed if len(changed) <= maximum else data
 
 
-HARNESS = Harness(("signed_parameters.skops_files",), seeds, check, mutate)
+HARNESS = Harness(("signed_parameters.formats.skops_files",), seeds, check, mutate)

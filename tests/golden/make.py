@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
+from signed_parameters.keys.algorithms import Algorithm
 from signed_parameters.statement import ENVELOPE_SUFFIX
 
 FOLDER = Path(__file__).parent / "v1"

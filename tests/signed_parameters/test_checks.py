@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.checks import check_signatures, check_statement
 from signed_parameters.digests import DigestAlgorithm
 from signed_parameters.envelope import Envelope, Signature
+from signed_parameters.keys.algorithms import Algorithm
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 FILES = {"a": b"1"}

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import signed_parameters as sp
-from signed_parameters import pickles
 from signed_parameters.digests import Digest, DigestAlgorithm
 from signed_parameters.envelope import Envelope, Signature
+from signed_parameters.formats import pickles
 from signed_parameters.statement import ENVELOPE_SUFFIX, MAXIMUM_SERIAL, SignedFile, Statement
 from tests.fuzz import fuzz_pickle, pickle_programs
 from tests.fuzz.harness import Harness

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
-from signed_parameters import pickles
+from signed_parameters.formats import pickles
 
 _EXTENSION_CODE = 240
 

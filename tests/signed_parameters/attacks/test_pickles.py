@@ -27,9 +27,9 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_array
 
 import signed_parameters as sp
-from signed_parameters import pickles
+from signed_parameters.formats import pickles
+from signed_parameters.formats.unpickling import RestrictedUnpickler
 from signed_parameters.statement import Global
-from signed_parameters.unpickling import RestrictedUnpickler
 
 _global: TypeAdapter[str] = TypeAdapter(Global)
 

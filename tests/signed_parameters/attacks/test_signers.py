@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.envelope import Envelope, Signature
+from signed_parameters.keys.algorithms import Algorithm
 from signed_parameters.statement import ENVELOPE_SUFFIX
 
 FILES = {"a": b"1"}

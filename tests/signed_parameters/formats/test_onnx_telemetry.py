@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-ASK = "from signed_parameters.onnx_files import import_onnxruntime; import_onnxruntime()"
+ASK = "from signed_parameters.formats.onnx_files import import_onnxruntime; import_onnxruntime()"
 PLAIN = "import onnxruntime"
 
 
@@ -18,7 +18,7 @@ def test_onnx_runtime_leaves_no_traces_of_telemetry(tmp_path, code, silent):
 
 
 def test_the_owner_of_the_process_may_decide_otherwise(monkeypatch):
-    from signed_parameters.onnx_files import import_onnxruntime
+    from signed_parameters.formats.onnx_files import import_onnxruntime
 
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
     import_onnxruntime()

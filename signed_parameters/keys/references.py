@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.keys import VerificationKey
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.verification_key import VerificationKey
 
 _KEY_ID = re.compile(r"[0-9a-f]{32}")
 _SCHEMES = ("env:", "file:")

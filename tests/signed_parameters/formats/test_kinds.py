@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.formats import MODEL_SUFFIXES, Format, check_model, format_of
+from signed_parameters.formats.kinds import MODEL_SUFFIXES, Format, check_model, format_of
 
 
 @pytest.mark.parametrize(

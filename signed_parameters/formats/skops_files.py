@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from signed_parameters.errors import ConfigurationError, UnsafePickle
+from signed_parameters.formats.pickle_globals import check_allowed, find
+from signed_parameters.formats.unpickling import require
 from signed_parameters.limits import MEBIBYTE
-from signed_parameters.pickle_globals import check_allowed, find
-from signed_parameters.unpickling import require
 
 SUFFIX = ".skops"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
+from signed_parameters.keys.algorithms import Algorithm
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -163,7 +163,7 @@ def test_a_file_that_asks_for_other_work_is_refused_before_any_is_done(
 
 def test_a_key_file_of_less_work_is_read(key: sp.SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What scrypt costs may change with a later version: it stands in the file."""
-    monkeypatch.setattr("signed_parameters.key_encryption._COST", 2**14)
+    monkeypatch.setattr("signed_parameters.keys.encryption._COST", 2**14)
     key.save(tmp_path / "key.json", PASSPHRASE)
     monkeypatch.undo()
     assert json.loads((tmp_path / "key.json").read_text())["encrypted_private_key"]["n"] == 2**14

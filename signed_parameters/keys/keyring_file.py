@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.errors import ConfigurationError
 from signed_parameters.files import replacement
-from signed_parameters.key_references import KeyReference
-from signed_parameters.keyring import Keyring, KeyStatus, TrustedKey
-from signed_parameters.keys import VerificationKey
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.keyring import Keyring, KeyStatus, TrustedKey
+from signed_parameters.keys.references import KeyReference
+from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.times import EXPECTED, format_time, parse_time
 
 TYPE = "urn:signed-parameters:keyring:v1"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.durations import parse_duration
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.keyring import Keyring, TrustedKey
-from signed_parameters.keys import VerificationKey
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.keyring import Keyring, TrustedKey
+from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.limits import Limits
-from signed_parameters.policy import TrustPolicy
-from signed_parameters.policy_document import MAPPING, SECRET, TEXT, UNEXPECTED, KeyEntry, LimitsEntry, PolicyDocument
+from signed_parameters.policy.document import MAPPING, SECRET, TEXT, UNEXPECTED, KeyEntry, LimitsEntry, PolicyDocument
+from signed_parameters.policy.trust_policy import TrustPolicy
 from signed_parameters.strict_yaml import Value, describe, read_yaml
 from signed_parameters.times import parse_time
 

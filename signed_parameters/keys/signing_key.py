@@ -9,14 +9,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from signed_parameters import algorithms
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.key_encryption import MEMBER, Passphrase, decrypt, encrypt
-from signed_parameters.key_files import KEYGEN, read_key, write_key
-from signed_parameters.verification_keys import VerificationKey, algorithm_named, check_length, decode, encode
-
-__all__ = ["SigningKey", "VerificationKey"]
+from signed_parameters.keys import algorithms
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.encryption import MEMBER, Passphrase, decrypt, encrypt
+from signed_parameters.keys.files import KEYGEN, read_key, write_key
+from signed_parameters.keys.verification_key import VerificationKey, algorithm_named, check_length, decode, encode
 
 
 @dataclass(frozen=True)

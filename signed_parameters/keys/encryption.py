@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.verification_keys import decode, encode
+from signed_parameters.keys.verification_key import decode, encode
 
 Passphrase = str | Callable[[], str] | None
 

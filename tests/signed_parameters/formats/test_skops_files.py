@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 import signed_parameters as sp
-from signed_parameters import skops_files
+from signed_parameters.formats import skops_files
 
 Node = dict[str, Any]
 

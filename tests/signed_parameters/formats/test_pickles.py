@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import signed_parameters as sp
-from signed_parameters import pickles
-from signed_parameters.unpickling import RestrictedUnpickler
+from signed_parameters.formats import pickles
+from signed_parameters.formats.unpickling import RestrictedUnpickler
 
 PROTOCOLS = [4, 5]
 OBJECTS = {
@@ -94,7 +94,13 @@ class Plain:
             "numpy:memmap",
             "pandas.core.computation.eval:eval",
         ),
-        *("signed_parameters.pickles:scan", "antigravity:fly", "operator:methodcaller", "collections:abc", "yaml:load"),
+        *(
+            "signed_parameters.formats.pickles:scan",
+            "antigravity:fly",
+            "operator:methodcaller",
+            "collections:abc",
+            "yaml:load",
+        ),
     ],
 )
 def test_what_runs_code_can_never_be_allowed(name: str) -> None:

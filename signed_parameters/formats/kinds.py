@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import BinaryIO
 
-from signed_parameters import onnx_files, pickles, skops_files
+from signed_parameters.formats import onnx_files, pickles, skops_files
 
 
 class Format(StrEnum):

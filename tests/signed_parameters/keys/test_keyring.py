@@ -9,8 +9,8 @@ import pytest
 import signed_parameters as sp
 from signed_parameters.checks import check_signatures
 from signed_parameters.envelope import Envelope
-from signed_parameters.key_references import KeyReference
-from signed_parameters.keyring import Keyring, KeyStatus, TrustedKey
+from signed_parameters.keys.keyring import Keyring, KeyStatus, TrustedKey
+from signed_parameters.keys.references import KeyReference
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import signed_parameters as sp
-from signed_parameters.policy_document import LimitsEntry, PolicyDocument, json_schema
+from signed_parameters.policy.document import LimitsEntry, PolicyDocument, json_schema
 
-STORED = Path(__file__).parents[2] / "docs" / "trust_policy.schema.json"
+STORED = Path(__file__).parents[3] / "docs" / "trust_policy.schema.json"
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 PUBLIC, OTHER = (str(sp.SigningKey.generate().verification_key) for _ in range(2))
 SECRET = str(sp.SigningKey.generate("hmac-sha512").verification_key)

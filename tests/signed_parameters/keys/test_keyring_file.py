@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import signed_parameters as sp
-from signed_parameters.key_references import KeyReference
-from signed_parameters.keyring import Keyring, KeyStatus
-from signed_parameters.keyring_file import MAXIMUM_BYTES, TYPE
+from signed_parameters.keys.keyring import Keyring, KeyStatus
+from signed_parameters.keys.keyring_file import MAXIMUM_BYTES, TYPE
+from signed_parameters.keys.references import KeyReference
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -20,11 +20,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
 from signed_parameters import durations, times
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.digests import DigestAlgorithm
-from signed_parameters.keyring import KeyStatus
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.keyring import KeyStatus
 from signed_parameters.limits import DEFAULT_LIMITS
-from signed_parameters.policy import KEY_ID
+from signed_parameters.policy.trust_policy import KEY_ID
 from signed_parameters.statement import MAXIMUM_SERIAL, Global, Label, Serial
 
 SCHEMA_ID = "urn:signed-parameters:trust-policy:v1"

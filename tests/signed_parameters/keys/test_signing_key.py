@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
+from signed_parameters.keys.algorithms import Algorithm
 
 ALGORITHMS = list(Algorithm)
 

@@ -10,9 +10,9 @@ from collections.abc import Collection
 from typing import Any, BinaryIO
 
 from signed_parameters.errors import UnsafePickle
-from signed_parameters.opcodes import opcodes
-from signed_parameters.pickle_globals import check_allowed
-from signed_parameters.unpickling import RestrictedUnpickler, require
+from signed_parameters.formats.opcodes import opcodes
+from signed_parameters.formats.pickle_globals import check_allowed
+from signed_parameters.formats.unpickling import RestrictedUnpickler, require
 
 SUFFIXES = (".pkl", ".pickle")
 

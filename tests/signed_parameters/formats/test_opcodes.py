@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signed_parameters.opcodes import LONGEST_ARGUMENT_BYTES, FileRange, opcodes
+from signed_parameters.formats.opcodes import LONGEST_ARGUMENT_BYTES, FileRange, opcodes
 
 LONG = LONGEST_ARGUMENT_BYTES + 1
 OBJECTS: dict[str, Any] = {

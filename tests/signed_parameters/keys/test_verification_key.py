@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import signed_parameters as sp
-from signed_parameters.algorithms import Algorithm
+from signed_parameters.keys.algorithms import Algorithm
 
 FIELD = 2**255 - 19
 SIGN = 2**255

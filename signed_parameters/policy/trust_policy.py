@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from packaging.specifiers import SpecifierSet
 
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.digests import Digest, DigestAlgorithm
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.keyring import TrustedKey
-from signed_parameters.keys import VerificationKey
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.keyring import TrustedKey
+from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.limits import DEFAULT_LIMITS, Limits
 
 KEY_ID = re.compile(r"[0-9a-f]{32}")
@@ -143,7 +143,7 @@ class TrustPolicy:
         Raises:
             ConfigurationError: it cannot be read, or something in it is not usable.
         """
-        from signed_parameters.policy_file import load_policy  # which is built on this module
+        from signed_parameters.policy.file import load_policy  # which is built on this module
 
         return load_policy(path)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 import signed_parameters as sp
-from signed_parameters.key_references import KeyReference
+from signed_parameters.keys.references import KeyReference
 
 
 def test_a_reference_finds_its_secret(hmac_key: sp.SigningKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

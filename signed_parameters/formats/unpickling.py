@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, ClassVar
 
 from signed_parameters.errors import UnsafePickle
-from signed_parameters.pickle_globals import check_allowed, find, may_be_called
+from signed_parameters.formats.pickle_globals import check_allowed, find, may_be_called
 
 Step = Callable[["RestrictedUnpickler"], None]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import signed_parameters as sp
-from signed_parameters import onnx_files
+from signed_parameters.formats import onnx_files
 
 VALUES = [1.0, 2.0, 3.0, 4.0]
 

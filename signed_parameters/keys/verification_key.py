@@ -7,10 +7,10 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from signed_parameters import algorithms
-from signed_parameters.algorithms import Algorithm
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.key_files import KEYGEN, read_key
+from signed_parameters.keys import algorithms
+from signed_parameters.keys.algorithms import Algorithm
+from signed_parameters.keys.files import KEYGEN, read_key
 
 _KEY_ID_BYTES = 16
 _HMAC_KEY_ID_SALT = b"signed_parameters key id v1"

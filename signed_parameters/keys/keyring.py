@@ -12,8 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.key_references import KeyReference
-from signed_parameters.keys import SigningKey, VerificationKey
+from signed_parameters.keys.references import KeyReference
+from signed_parameters.keys.signing_key import SigningKey
+from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.times import format_time
 
 _MAXIMUM_COMMENT = 200
@@ -131,7 +132,7 @@ class Keyring:
         Raises:
             ConfigurationError: it cannot be read, is no keyring, or a secret is not where it says.
         """
-        from signed_parameters.keyring_file import read_keyring
+        from signed_parameters.keys.keyring_file import read_keyring
 
         return read_keyring(path, secrets=secrets)
 
@@ -142,7 +143,7 @@ class Keyring:
             ConfigurationError: it cannot be written, holds an HMAC secret in clear, or would undo what the file says:
                 somebody else changed it since it was read.
         """
-        from signed_parameters.keyring_file import write_keyring
+        from signed_parameters.keys.keyring_file import write_keyring
 
         write_keyring(self, path)
 
