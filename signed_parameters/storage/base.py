@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from signed_parameters.errors import ConfigurationError, TooLarge
+from signed_parameters.errors import ConfigurationError, TooLarge, Unavailable
+from signed_parameters.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -96,3 +97,12 @@ class Storage(ABC):
             found=found,
             remedy="It is not what its name says, or raise the policy's limits.",
         )
+
+
+def took_too_long(address: str, limits: Limits) -> Unavailable:
+    """Return the error for an object that drips in."""
+    return Unavailable(
+        f"{address} took too long to come",
+        expected=f"all of it within {limits.download_seconds:g} seconds",
+        remedy="Raise the policy's limits if the network is that slow.",
+    )

@@ -1,11 +1,15 @@
-"""HTTP connections to an S3 server that is not trusted: no redirects, and bounds on what is read of its answers."""
+"""HTTP connections to a server that is not trusted: no redirects, and bounds on what is read of its answers."""
 
+import os
 import time
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import certifi
 import urllib3
 
+from signed_parameters.errors import ConfigurationError
 from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
 
 _CONNECTIONS = 16
@@ -14,6 +18,7 @@ _RETRY_BACKOFF_SECONDS = 0.2
 _RETRY_STATUSES = (429, 500, 502, 503, 504)
 _GOOD_STATUSES = (200, 204, 206)
 _NOT_IMPLEMENTED = 501
+_MOUNTED_AUTHORITIES = "cabundle.crt"
 _MAXIMUM_ERROR_BYTES = 16_384
 _MAXIMUM_ANSWER_BYTES = 8 << 20
 
@@ -31,24 +36,29 @@ class CarefulPool(urllib3.PoolManager):
 
     def __init__(
         self,
-        authorities: str = "",
         limits: Limits = DEFAULT_LIMITS,
         *,
+        authorities: str = "",
+        check_certificate: bool = True,
         only_new: bool = False,
         answers: int | None = None,
+        **place: Any,
     ) -> None:
         """Prepare connections; none is made yet.
 
         Args:
-            authorities: file of the certificate authorities to trust; empty for the usual ones.
             limits: bounds on waiting.
+            authorities: file of the certificate authorities to trust; empty for the usual ones.
+            check_certificate: whether the server's certificate is checked.
             only_new: whether objects are stored only where there are none, by a condition that the server checks.
             answers: how many answers may be read in all; None for any number.
+            place: of the proxy, where there is one.
         """
         super().__init__(
+            **place,
             timeout=urllib3.Timeout(connect=limits.connect_seconds, read=limits.read_seconds),
             maxsize=_CONNECTIONS,
-            cert_reqs="CERT_REQUIRED",
+            cert_reqs="CERT_REQUIRED" if check_certificate else "CERT_NONE",
             ca_certs=authorities or certifi.where(),
             retries=urllib3.Retry(
                 total=_RETRIES,
@@ -104,6 +114,52 @@ class CarefulPool(urllib3.PoolManager):
         if b"<!" in data:
             raise UnusableAnswer("an answer that is no plain XML")
         return bytes(data)
+
+
+class _ProxiedPool(CarefulPool, urllib3.ProxyManager):
+    """The same through a proxy."""
+
+
+def careful_pool(url: str, limits: Limits = DEFAULT_LIMITS, **options: Any) -> CarefulPool:
+    """Prepare connections to a server, as the environment has it.
+
+    HTTPS_PROXY, HTTP_PROXY and NO_PROXY name a proxy, AWS_CA_BUNDLE a file of certificate authorities to trust;
+    CA_BUNDLE_VOLUME_MOUNT_POINT a folder that holds one, as KServe mounts it.
+
+    Args:
+        url: of the server.
+        limits: bounds on waiting.
+        options: the others of CarefulPool.
+
+    Raises:
+        ConfigurationError: the proxy or the file is not usable.
+    """
+    options["authorities"] = authorities()
+    parts = urlsplit(url)
+    proxy = getproxies().get(parts.scheme)
+    if not proxy or proxy_bypass(parts.netloc):
+        return CarefulPool(limits, **options)
+    try:
+        return _ProxiedPool(limits, proxy_url=proxy if "://" in proxy else f"http://{proxy}", **options)
+    except (urllib3.exceptions.HTTPError, ValueError):  # the text may hold a password
+        raise ConfigurationError(
+            f"the proxy for {parts.scheme}:// addresses is not usable",
+            expected=f"http://HOST:PORT in {parts.scheme.upper()}_PROXY",
+        ) from None
+
+
+def authorities() -> str:
+    """Return the file of certificate authorities that the environment names; empty where it names none.
+
+    Raises:
+        ConfigurationError: there is no such file.
+    """
+    named, mounted = os.environ.get("AWS_CA_BUNDLE", ""), os.environ.get("CA_BUNDLE_VOLUME_MOUNT_POINT")
+    if named and not os.path.isfile(named):
+        raise ConfigurationError("AWS_CA_BUNDLE is not usable", expected="a file", found=repr(named))
+    if not named and mounted and os.path.isfile(in_mounted := os.path.join(mounted, _MOUNTED_AUTHORITIES)):
+        return in_mounted
+    return named
 
 
 def _stores_an_object(method: str, url: str) -> bool:

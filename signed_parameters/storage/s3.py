@@ -1,14 +1,11 @@
 """Storage in a bucket of an S3 server (MinIO, AWS, or any other), through the `minio` client."""
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import urllib3
@@ -18,76 +15,18 @@ from minio.helpers import check_bucket_name
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
-from signed_parameters.storage.base import Download, Storage
-from signed_parameters.storage.careful_pool import CarefulPool, UnusableAnswer
+from signed_parameters.storage.base import Download, Storage, took_too_long
+from signed_parameters.storage.careful_pool import UnusableAnswer
 from signed_parameters.storage.file import already_there
+from signed_parameters.storage.s3_settings import S3Settings
 
-_DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
-_DEFAULT_REGION = "us-east-1"
-_LARGEST_PORT = 65_535
+__all__ = ["S3Settings", "S3Storage"]
+
 _PRECONDITION_FAILED = 412
-_ENDPOINT = re.compile(
-    r"((?P<scheme>https?)://)?(?P<server>([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?)/*"
-)
 _ERROR_CODE = re.compile(r"<Code>(\w{1,100})</Code>")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "ResourceNotFound"})
 _DENIED = frozenset({"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "ExpiredToken"})
-
-
-@dataclass(frozen=True)
-class S3Settings:
-    """How to reach an S3 server.
-
-    Attributes:
-        endpoint: its URL, `http://` or `https://`; a bare `host:port` is taken as https.
-        access_key: None, together with the secret key, for anonymous access.
-        secret_key: its secret.
-        region: name of the region. It is never asked of the server.
-    """
-
-    endpoint: str = _DEFAULT_ENDPOINT
-    access_key: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
-    region: str = _DEFAULT_REGION
-
-    @classmethod
-    def from_environment(cls) -> "S3Settings":
-        """Read AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION."""
-        return cls(
-            os.environ.get("AWS_ENDPOINT_URL") or _DEFAULT_ENDPOINT,
-            os.environ.get("AWS_ACCESS_KEY_ID") or None,
-            os.environ.get("AWS_SECRET_ACCESS_KEY") or None,
-            os.environ.get("AWS_DEFAULT_REGION") or _DEFAULT_REGION,
-        )
-
-    def client(self, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Minio:
-        """Return a client with bounded waits; `options` are those of CarefulPool.
-
-        Raises:
-            ConfigurationError: the endpoint is no URL of a server, or one of the two keys is missing.
-        """
-        match = _ENDPOINT.fullmatch(self.endpoint)
-        if match is None or int(match["port"] or 0) > _LARGEST_PORT:
-            found = "a name or a password" if "@" in self.endpoint else repr(self.endpoint)
-            raise ConfigurationError(
-                "the S3 endpoint is not usable", expected="http://HOST:PORT or https://HOST", found=found
-            )
-        if bool(self.access_key) != bool(self.secret_key):
-            raise ConfigurationError(
-                "the S3 credentials are incomplete", expected="both an access key and a secret key, or neither"
-            )
-        authorities = os.environ.get("AWS_CA_BUNDLE", "")
-        if authorities and not os.path.isfile(authorities):
-            raise ConfigurationError("AWS_CA_BUNDLE is not usable", expected="a file", found=repr(authorities))
-        return Minio(
-            match["server"],
-            access_key=self.access_key,
-            secret_key=self.secret_key,
-            secure=match["scheme"] != "http",
-            region=self.region,
-            http_client=CarefulPool(authorities, limits, **options),
-        )
 
 
 class S3Storage(Storage):
@@ -123,11 +62,7 @@ class S3Storage(Storage):
             deadline = time.monotonic() + self._limits.download_seconds
             while chunk := response.read1(CHUNK_BYTES, decode_content=False):
                 if time.monotonic() > deadline:
-                    raise Unavailable(
-                        f"{self.address(name)} took too long to come",
-                        expected=f"all of it within {self._limits.download_seconds:g} seconds",
-                        remedy="Raise the policy's limits if the network is that slow.",
-                    )
+                    raise took_too_long(self.address(name), self._limits)
                 yield chunk
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
