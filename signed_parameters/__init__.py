@@ -25,6 +25,7 @@ The modules, in the order in which a package goes through them:
 * `storage`: where packages are kept.
 * `policy`, `checks`: what the serving side demands.
 * `verification` (with `receiving`), `verified`: fetch, verify, read, load.
+* `extraction` (with `unnamed`): verified files in a folder, for programs that load models by themselves.
 * `models`, `mixin`: one line on each side.
 * `pointer`, `latest`: the signed pointer to the package to load, and publishing it.
 * `serials`: the next serial of a model's line. `resigning`: new signatures for old envelopes. `threads` is theirs.
@@ -56,6 +57,7 @@ from signed_parameters.errors import (
     UnsafePickle,
     VerificationError,
 )
+from signed_parameters.extraction import extract_package
 from signed_parameters.keys.keyring import Keyring, KeyStatus, TrustedKey
 from signed_parameters.keys.references import KeyReference
 from signed_parameters.keys.signing_key import SigningKey
@@ -111,6 +113,7 @@ __all__ = [
     "VerificationKey",
     "VerifiedPackage",
     "build_package",
+    "extract_package",
     "load_model",
     "next_serial",
     "publish_latest",

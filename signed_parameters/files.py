@@ -1,5 +1,6 @@
 """Writing files whole or not at all."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -35,3 +36,15 @@ def replacement(target: Path, *, overwrite: bool = True, mode: int = 0o644) -> I
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Let one writer at a time compare and replace. The folder is locked, because the file itself is exchanged."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks: there the comparison is what is left
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -10,7 +10,7 @@ Source: PKWARE's APPNOTE 6.3.10, sections 4.3 (records) and 4.5.3 (zip64).
 import os
 import struct
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from signed_parameters.errors import MalformedPackage
@@ -147,20 +147,96 @@ def check_layout(descriptor: int, files: Sequence[tuple[str, int]]) -> dict[str,
         entry = Entry(name, size, int.from_bytes(checksum_bytes, "little"), offset)
         header = entry.local_header()
         if os.pread(descriptor, len(header), offset) != header:
-            raise MalformedPackage(
-                f"the archive is not the one that the statement describes at byte {offset}",
-                expected=f"the header of {name!r}, {size} bytes, stored",
-                remedy=BUILD_REMEDY,
-            )
+            raise _other_header(entry)
         entries.append(entry)
     closing = closing_bytes(entries)
     start = entries[-1].end
     total = os.fstat(descriptor).st_size
     if total != start + len(closing) or os.pread(descriptor, len(closing), start) != closing:
-        raise MalformedPackage(
-            f"the archive's directory is not the one that the statement describes at byte {start}",
-            expected=f"the directory of {len(entries)} files, {len(closing)} bytes, and the end of the file",
-            found=f"{total - start} bytes",
-            remedy=BUILD_REMEDY,
-        )
+        raise _other_directory(entries, closing, total - start)
     return {entry.name: entry for entry in entries}
+
+
+class StreamedArchive:
+    """An archive that comes as a stream: its files' own bytes are handed on, the rest is kept until it is compared.
+
+    Where each file's bytes are follows from the signed names and sizes, so nothing of the stream is interpreted.
+
+    Attributes:
+        size: of the whole archive, in bytes.
+    """
+
+    def __init__(self, files: Sequence[tuple[str, int]], take: Callable[[int, memoryview], object]) -> None:
+        """Expect an archive.
+
+        Args:
+            files: names and sizes (bytes), in the order of the names, at least one.
+            take: is called with the number of a file and bytes of it, in order.
+        """
+        entries: list[Entry] = []
+        for name, size in files:
+            entries.append(Entry(name, size, 0, entries[-1].end if entries else 0))
+        self.size = entries[-1].end + len(closing_bytes(entries))
+        self._files = files
+        self._take = take
+        self._headers: list[bytearray] = [bytearray()]
+        self._header_left = self._header_size(0)
+        self._data_left = 0
+
+    def update(self, part: memoryview) -> None:
+        """Take the next bytes of the stream."""
+        while part:
+            number = len(self._headers) - 1
+            if number == len(self._files):
+                self._headers[number] += part
+                return
+            if self._header_left:
+                count = min(self._header_left, len(part))
+                self._headers[number] += part[:count]
+                self._header_left -= count
+                self._data_left = 0 if self._header_left else self._files[number][1]
+            else:
+                count = min(self._data_left, len(part))
+                self._take(number, part[:count])
+                self._data_left -= count
+            part = part[count:]
+            if not self._header_left and not self._data_left:
+                self._headers.append(bytearray())
+                self._header_left = self._header_size(number + 1)
+
+    def finish(self) -> None:
+        """Compare what stood between the files with what must stand there. Call it when the digest was found to hold.
+
+        Raises:
+            MalformedPackage: it differs.
+        """
+        entries: list[Entry] = []
+        for (name, size), header in zip(self._files, self._headers, strict=False):
+            checksum = int.from_bytes(header[_CHECKSUM_OFFSET : _CHECKSUM_OFFSET + 4], "little")
+            entry = Entry(name, size, checksum, entries[-1].end if entries else 0)
+            if header != entry.local_header():
+                raise _other_header(entry)
+            entries.append(entry)
+        closing = closing_bytes(entries)
+        if len(self._headers) != len(self._files) + 1 or self._headers[-1] != closing:
+            raise _other_directory(entries, closing, len(self._headers[-1]))
+
+    def _header_size(self, number: int) -> int:
+        return len(Entry(*self._files[number], 0, 0).local_header()) if number < len(self._files) else 0
+
+
+def _other_header(entry: Entry) -> MalformedPackage:
+    return MalformedPackage(
+        f"the archive is not the one that the statement describes at byte {entry.offset}",
+        expected=f"the header of {entry.name!r}, {entry.size} bytes, stored",
+        remedy=BUILD_REMEDY,
+    )
+
+
+def _other_directory(entries: Sequence[Entry], closing: bytes, found: int) -> MalformedPackage:
+    return MalformedPackage(
+        f"the archive's directory is not the one that the statement describes at byte {entries[-1].end}",
+        expected=f"the directory of {len(entries)} files, {len(closing)} bytes, and the end of the file",
+        found=f"{found} bytes",
+        remedy=BUILD_REMEDY,
+    )

@@ -39,7 +39,8 @@ def _parse_time(value: object) -> object:
     return datetime.strptime(value, _TIME_FORMAT).replace(tzinfo=UTC) if isinstance(value, str) else value
 
 
-def _check_entry_name(name: str) -> str:
+def check_entry_name(name: str) -> str:
+    """Return the name of a file of a package. Raises ValueError where it can be none."""
     if len(name) > _MAXIMUM_ENTRY_NAME or not _ENTRY_NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} cannot be a file of a package: expected a relative path of letters, digits, '.', '_' and '-', "
@@ -58,7 +59,7 @@ def _parse_digest(value: object) -> object:
 
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
-EntryName = Annotated[str, AfterValidator(_check_entry_name)]
+EntryName = Annotated[str, AfterValidator(check_entry_name)]
 Size = Annotated[int, Field(ge=0, le=MAXIMUM_SERIAL)]
 Serial = Annotated[int, Field(ge=0, le=MAXIMUM_SERIAL)]
 Time = Annotated[

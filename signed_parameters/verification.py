@@ -12,6 +12,7 @@ latest pointer, steps 1 and 2 are first done with the pointer, and then the pack
 
 import os
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import IO
@@ -54,6 +55,40 @@ def verify_package(
         StorageError: it could not be read, or there is no envelope.
         ConfigurationError: the address is not usable, or `now` has no time zone.
     """
+    trusted = find_trusted(uri, policy, storage=storage, now=now)
+    statement = trusted.statement
+    descriptor = _open_verified(trusted.storage, trusted.name, statement)
+    try:
+        entries = check_layout(descriptor, [(file.name, file.size) for file in statement.files])
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return VerifiedPackage(trusted.envelope, statement, trusted.key_ids, descriptor, entries)
+
+
+@dataclass(frozen=True)
+class TrustedStatement:
+    """What the first two steps give: what the package has to be, and where it is.
+
+    Attributes:
+        storage: where the package is.
+        name: its name there.
+        envelope: what carries the statement.
+        statement: what the signer said.
+        key_ids: ids of the trusted keys whose signatures hold.
+    """
+
+    storage: Storage
+    name: str
+    envelope: Envelope
+    statement: Statement
+    key_ids: tuple[str, ...]
+
+
+def find_trusted(
+    uri: str | os.PathLike[str], policy: TrustPolicy, *, storage: Storage | None = None, now: datetime | None = None
+) -> TrustedStatement:
+    """Take the first two steps, which read the envelope only. Arguments and errors are those of `verify_package`."""
     if now is not None and now.tzinfo is None:
         raise ConfigurationError("`now` is not usable", expected="a time with a time zone", found=str(now))
     name = os.fspath(uri)
@@ -70,13 +105,7 @@ def verify_package(
     check_statement(statement, policy, now)
     if pointer is not None:
         check_pointed(pointer, statement)
-    descriptor = _open_verified(storage, name, statement)
-    try:
-        entries = check_layout(descriptor, [(file.name, file.size) for file in statement.files])
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return VerifiedPackage(envelope, statement, key_ids, descriptor, entries)
+    return TrustedStatement(storage, name, envelope, statement, key_ids)
 
 
 def read_envelope(storage: Storage, name: str, maximum: int) -> Envelope:
@@ -118,7 +147,7 @@ def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
     descriptor = storage.open_in_place(name)
     if descriptor is not None:
         try:
-            _check_size(address, size, os.fstat(descriptor).st_size)
+            check_size(address, size, os.fstat(descriptor).st_size)
             check_digest(address, statement.package_digest, digest_file(descriptor, algorithm))
         except OSError as error:
             os.close(descriptor)
@@ -130,8 +159,8 @@ def _open_verified(storage: Storage, name: str, statement: Statement) -> int:
     hasher = new_hasher(algorithm, one_core=True)  # faster than any download, and the client needs the other cores
     with _temporary_file() as copy, storage.stream(name) as download:
         if download.size is not None:
-            _check_size(address, size, download.size)
-        _check_size(address, size, receive(download.chunks, size, hasher, partial(_store, copy)))
+            check_size(address, size, download.size)
+        check_size(address, size, receive(download.chunks, size, hasher, partial(_store, copy)))
         check_digest(address, statement.package_digest, Digest(algorithm, hasher.hexdigest()))
         return os.dup(copy.fileno())
 
@@ -159,7 +188,8 @@ def _store(copy: IO[bytes], part: memoryview) -> None:
         ) from None
 
 
-def _check_size(address: str, expected: int, found: int) -> None:
+def check_size(address: str, expected: int, found: int) -> None:
+    """Raise DigestMismatch where a package has not the signed size, in bytes."""
     if found != expected:
         raise DigestMismatch(
             f"{address} is not the package that was signed",

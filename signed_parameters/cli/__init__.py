@@ -6,6 +6,7 @@ to say goes to standard output as one JSON object, errors included.
 * `keys`: the command that makes keys, `rotation`: those that replace them and end their time.
 * `packages`: those that make and look at packages.
 * `stores`: those that move packages. `latest`: those about a model's line of them.
+* `initializing`: the one that fills a model server's folder before the server starts.
 * `resigning`: the one that signs again what is signed already.
 * `policy`: the command that checks a policy file.
 * `inline`, `oms`: the older inline form, and bundles of OpenSSF model signing.
@@ -16,6 +17,7 @@ import click
 
 from signed_parameters import __version__
 from signed_parameters.cli.answers import Commands
+from signed_parameters.cli.initializing import initialize
 from signed_parameters.cli.keys import keygen
 from signed_parameters.cli.latest import latest, next_serial
 from signed_parameters.cli.oms import oms
@@ -44,6 +46,7 @@ for _command in (
     inspect,
     push,
     pull,
+    initialize,
     latest,
     next_serial,
     resign,

@@ -8,19 +8,18 @@ The times and the comment may be left out. For HMAC-SHA-512 `key` says where the
 which starts from the keyring's folder.
 """
 
-import fcntl
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from signed_parameters.errors import ConfigurationError
-from signed_parameters.files import replacement
+from signed_parameters.files import locked_folder, replacement
 from signed_parameters.keys.algorithms import Algorithm
 from signed_parameters.keys.keyring import Keyring, KeyStatus, TrustedKey
 from signed_parameters.keys.references import KeyReference
@@ -65,7 +64,7 @@ def write_keyring(keyring: Keyring, path: str | os.PathLike[str]) -> None:
         )
     try:
         target = Path(os.path.realpath(path))  # a link stays one
-        with _locked(target.parent):
+        with locked_folder(target.parent):
             mode = 0o644
             if target.exists():
                 _check_follows(written, _parse(_read(target), path), path)
@@ -237,18 +236,6 @@ def _follows(new: TrustedKey | None, old: TrustedKey) -> bool:
     if new.status is KeyStatus.RETIRED:
         return new.not_after is not None and (old.not_after is None or new.not_after <= old.not_after)
     return new.not_after == old.not_after
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one writer at a time compare and replace. The folder is locked, because the file itself is exchanged."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems have no locks: there the comparison is what is left
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Keys, a workshop that makes good packages and forged ones, and a watch that sees what is unpickled."""
 
 import importlib.util
+import os
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -134,7 +136,29 @@ class Workshop:
         self.put(archive, self.envelope(self.statement(archive, files, **changes)))
 
     def verify(self, policy: sp.TrustPolicy | None = None, **options: Any) -> sp.VerifiedPackage:
-        return sp.verify_package(NAME, policy or self.policy, storage=self.storage, **options)
+        """Verify the package; and see that the initializer's way comes to the same end."""
+        options = {"policy": policy or self.policy, "storage": self.storage, **options}
+        try:
+            package = sp.verify_package(NAME, **options)
+        except sp.VerificationError as error:
+            refusal = type(error)
+            with tempfile.TemporaryDirectory() as folder:
+                with pytest.raises(sp.VerificationError) as caught:
+                    sp.extract_package(NAME, Path(folder, "models"), **options)
+                assert caught.type is refusal
+                assert os.listdir(folder) == []
+            raise
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                sp.extract_package(NAME, folder, **options)
+            except sp.DigestMismatch:
+                assert os.listdir(folder) == []
+                with pytest.raises(sp.DigestMismatch):
+                    list(map(package.read, package.names))
+            else:
+                for name in package.names:
+                    assert Path(folder, name).read_bytes() == package.read(name)
+        return package
 
 
 @pytest.fixture(scope="session")
