@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full serve notebooks bench fuzz contract lint format lock check-lock image clean
+.PHONY: help demo test test-full serve notebooks book bench soak fuzz contract lint format lock check-lock image clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,10 +37,14 @@ test: $(READY) ## All tests but the full training.
 test-full: $(READY) ## The full training on the real survey (DIABETES_DATA), minutes.
 	$(PYTHON) -m pytest -m full
 
-bench: $(READY) ## Time signing, verification and the service against their baselines.
+bench: $(READY) ## Time signing, verification and the service against their baselines and peers.
 	$(PYTHON) -m benchmarks.verification
 	$(PYTHON) -m benchmarks.resigning
 	$(PYTHON) -m benchmarks.serving
+	$(PYTHON) -m benchmarks.peers
+
+soak: $(READY) ## Good and bad load on the service, every answer checked (MINUTES, 10 by default).
+	$(PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),10)
 
 fuzz: $(READY) ## Fuzz all that reads bytes of strangers (SECONDS for each harness, 20 by default).
 	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),20)

@@ -15,7 +15,7 @@ _SCRIPT = """
 local bodies = { %s }
 local following = 0
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Content-Type"] = "%s"
 function request()
   following = following %% #bodies + 1
   return wrk.format(nil, nil, nil, bodies[following])
@@ -39,6 +39,7 @@ class Load:
     """How a service answered under load.
 
     Attributes:
+        requests: how many were answered.
         requests_per_second: answered requests, over all connections.
         p50: median latency, in milliseconds.
         p99: 99th percentile of the latency, in milliseconds.
@@ -47,6 +48,7 @@ class Load:
     requests_per_second: float
     p50: float
     p99: float
+    requests: int = 0
 
 
 def require_wrk() -> str:
@@ -59,15 +61,30 @@ def require_wrk() -> str:
     return program
 
 
-def post(url: str, bodies: Sequence[Mapping[str, Any]], *, seconds: int, connections: int = 8) -> Load:
-    """POST JSON bodies in turn, as fast as the service answers, from one thread of wrk.
+def post(
+    url: str,
+    bodies: Sequence[Mapping[str, Any] | str],
+    *,
+    seconds: int,
+    connections: int = 8,
+    content_type: str = "application/json",
+) -> Load:
+    """POST bodies in turn, as fast as the service answers, from one thread of wrk.
+
+    Args:
+        url: where to.
+        bodies: JSON objects, or texts as they are.
+        seconds: for how long.
+        connections: how many requests are under way at once.
+        content_type: of the bodies.
 
     Raises:
         LoadError: wrk is missing or failed, or any answer was an error.
     """
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "post.lua"
-        script.write_text(_SCRIPT % ", ".join(f"[==[{json.dumps(body)}]==]" for body in bodies))
+        texts = (body if isinstance(body, str) else json.dumps(body) for body in bodies)
+        script.write_text(_SCRIPT % (", ".join(f"[==[{text}]==]" for text in texts), content_type))
         command = [
             require_wrk(),
             "-t1",
@@ -90,6 +107,7 @@ def post(url: str, bodies: Sequence[Mapping[str, Any]], *, seconds: int, connect
         requests_per_second=result["requests"] / result["microseconds"] * 1_000_000,
         p50=result["p50"] / 1000,
         p99=result["p99"] / 1000,
+        requests=result["requests"],
     )
 
 

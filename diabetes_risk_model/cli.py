@@ -16,6 +16,7 @@ import click
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import console, step
+from diabetes_risk_model.service.authentication.commands import users
 from signed_parameters import SignedParametersError
 
 _ARTEFACTS = Path("build/artefacts")
@@ -170,6 +171,28 @@ def demo(source: str, folder: Path, keep_serving: bool) -> None:
 
     os.environ.setdefault("MPLCONFIGDIR", str(folder.absolute() / "matplotlib"))  # else it is in the home folder
     run(folder, source=source, keep_serving=keep_serving)
+
+
+@main.command("compose-env")
+@click.argument("package", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--key", "keys", multiple=True, required=True, help="A trusted verification key, or its file.")
+@click.option("--s3-url", default=None, help="Another S3 server than MinIO; AWS_ACCESS_KEY_ID and its secret say who.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path(".env"), show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there, with new credentials.")
+@_command
+def compose_env(package: Path, keys: tuple[str, ...], s3_url: str | None, out: Path, overwrite: bool) -> None:
+    """Write .env for compose.yaml: the package, whom to trust, and new credentials for the storage."""
+    from diabetes_risk_model.compose_environment import compose_environment, write_environment
+    from signed_parameters.cli.options import verification_key
+
+    trusted = [verification_key(key) for key in keys]
+    access_key, secret_key = (os.environ.get(f"AWS_{name}", "") for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    variables = compose_environment(package, trusted, s3_url=s3_url, access_key=access_key, secret_key=secret_key)
+    write_environment(variables, out, overwrite=overwrite)
+    _say(f"wrote {out} for {package.name}; next: docker compose up")
+
+
+main.add_command(users)
 
 
 def _today() -> str:

@@ -89,6 +89,19 @@ def read_yaml(path: str | os.PathLike[str], what: str, remedy: str = "") -> dict
     except (OSError, ValueError) as error:  # a path with a null byte is a ValueError
         found = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(f"{what} cannot be read", found=found, remedy=remedy) from None
+    return parse_yaml(data, what)
+
+
+def parse_yaml(data: bytes, what: str) -> dict[str, Value]:
+    """Read YAML of at most 256 KiB that holds one mapping.
+
+    Args:
+        data: UTF-8.
+        what: what it is, for errors, with its article.
+
+    Raises:
+        ConfigurationError: it is no YAML, holds no mapping, or could be taken differently.
+    """
     if len(data) > MAXIMUM_BYTES:
         raise ConfigurationError(f"{what} is too large", expected=f"at most {MAXIMUM_BYTES:,} bytes", found="more")
     try:

@@ -18,6 +18,7 @@ DOCUMENTS = [
     for path in [
         ROOT / "README.md",
         ROOT / "benchmarks" / "README.md",
+        ROOT / "kubernetes" / "README.md",
         ROOT / "notebooks" / "README.md",
         *ROOT.glob("docs/**/*.md"),
     ]

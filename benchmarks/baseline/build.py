@@ -22,17 +22,18 @@ from diabetes_risk_model.data.sources import load_survey
 from diabetes_risk_model.progress import step
 from diabetes_risk_model.training.export import export
 from diabetes_risk_model.training.quiet import import_pycaret, quiet
-from diabetes_risk_model.training.reduce import reduce_pipeline
+from diabetes_risk_model.training.reduce import reduce_pipeline, to_pickle
+from diabetes_risk_model.training.table import tabulate
 from diabetes_risk_model.training.train import SELECTION_GAIN
 
 DEFAULT_ROWS = 20_000
-ONNX_FILE, MANIFEST_FILE = "model.onnx", "manifest.json"
+ONNX_FILE, TABLE_FILE, PICKLE_FILE, MANIFEST_FILE = "model.onnx", "model.table", "model.pkl", "manifest.json"
 
 
 def build(folder: Path, source: str = "auto", rows: int = DEFAULT_ROWS, seed: int = 42) -> None:
     """Write into `folder`: `signed_model.pkl`, its secret (made now, mode 0600), and the same model for ours.
 
-    Ours are `model.onnx` and `manifest.json`.
+    Ours are `model.onnx`, `model.table`, `model.pkl` (plain scikit-learn) and `manifest.json`.
 
     Args:
         folder: made if it is missing.
@@ -46,11 +47,13 @@ def build(folder: Path, source: str = "auto", rows: int = DEFAULT_ROWS, seed: in
         reading.note(survey.description)
     with step("Train the baseline: a pycaret pipeline, whole"):
         pipeline = _train(survey.frame, seed)
-    with step("Sign the baseline; export the same model to ONNX"):
+    with step("Sign the baseline; export the same model to ONNX and to a table"):
         secret = secrets.token_hex(32)
         _write(folder / SECRET_FILE, secret.encode())
         reduced = reduce_pipeline(pipeline, survey.frame)
         _write(folder / ONNX_FILE, export(reduced, survey.frame).content)
+        _write(folder / TABLE_FILE, tabulate(reduced, survey.frame).content)
+        _write(folder / PICKLE_FILE, to_pickle(reduced.pipeline))
         manifest = {"source": survey.manifest(), "columns": [column.name for column in reduced.columns]}
         _write(folder / MANIFEST_FILE, json.dumps(manifest).encode())
         _write(folder / SIGNED_PICKLE, Signer(secret).sign(pickle.dumps(pipeline)))

@@ -1,20 +1,23 @@
 """Many rows at once: one call of the engine, answers in order, and a report of each row that does not fit."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
-from diabetes_risk_model.prediction.encoding import Row, encode, encode_plain
-from diabetes_risk_model.prediction.problems import field_of
+from diabetes_risk_model.prediction.encoding import Columns, Row, encode, encode_columns, encode_plain
+from diabetes_risk_model.prediction.problems import field_of, shortened
 from diabetes_risk_model.prediction.schemas import DiabetesRisk, DiabetesRiskModelInput, DiabetesRiskModelOutput
 
 THRESHOLD = 0.5
 _PROBLEMS_OF_A_ROW = 5
-_NO_ROW: Row = (np.nan, np.nan, np.nan, np.nan)
+_KEPT_TEXTS = 32_768
+
+Probabilities = Callable[[Columns], Iterable[float]]
 
 
 class RowError(BaseModel):
@@ -47,48 +50,44 @@ class UnreadableRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """The answers to many rows, as arrays.
+    """The answers to many rows.
 
     Attributes:
-        probabilities: of diabetes, shape (n,); NaN for a row that does not fit.
+        probabilities: of diabetes, one for each row; NaN for a row that does not fit.
         errors: what is wrong with those.
     """
 
-    probabilities: NDArray[np.float64]
+    probabilities: "array[float]"
     errors: list[RowError]
 
     def count(self) -> dict[str, int]:
         """Return how often each answer was given."""
-        positive = int((self.probabilities > THRESHOLD).sum())
-        answered = int(np.count_nonzero(~np.isnan(self.probabilities)))
+        positive = sum(map(THRESHOLD.__lt__, self.probabilities))
+        answered = len(self.probabilities) - len({error.index for error in self.errors})
         return {DiabetesRisk.DIABETES.value: positive, DiabetesRisk.NO_DIABETES.value: answered - positive}
 
     def to_json(self) -> bytes:
         """Return the JSON of the `BatchOutput`."""
-        predictions = ",".join(map(_prediction_json, self.probabilities.tolist()))
+        predictions = ",".join(map(prediction_json, self.probabilities))
         errors = ",".join(error.model_dump_json() for error in self.errors)
         return f'{{"predictions":[{predictions}],"errors":[{errors}]}}'.encode()
 
 
-def predict_batch(rows: Sequence[object], probabilities: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Batch:
+def predict_batch(rows: Sequence[object], probabilities: Probabilities) -> Batch:
     """Answer many rows.
 
     Args:
         rows: each the fields of a `DiabetesRiskModelInput`, as JSON has them, or an `UnreadableRow`.
-        probabilities: of the engine, from shape (m, 4) to shape (m,). It is called once, for the rows that fit.
+        probabilities: of the engine. It is called once, for the rows that fit.
     """
-    encoded = [encode_plain(row) for row in rows]
+    columns = encode_columns(rows)
+    if columns is not None:
+        return Batch(array("d", probabilities(columns) if rows else ()), [])
     errors: list[RowError] = []
-    for index, row in enumerate(rows):
-        if encoded[index] is None:
-            encoded[index] = _encode_by_schema(index, row, errors)
-    bad = {error.index for error in errors}
-    matrix = np.array([row or _NO_ROW for row in encoded], dtype=np.float64).reshape(len(rows), len(_NO_ROW))
-    answers = np.full(len(rows), np.nan)
-    fitting = np.array([index not in bad for index in range(len(rows))], dtype=bool)
-    if fitting.any():
-        answers[fitting] = probabilities(matrix[fitting])
-    return Batch(answers, errors)
+    encoded = [encode_plain(row) or _encode_by_schema(index, row, errors) for index, row in enumerate(rows)]
+    fitting = [row for row in encoded if row is not None]
+    answers = iter(probabilities(_columns_of(fitting)) if fitting else ())
+    return Batch(array("d", (math.nan if row is None else next(answers) for row in encoded)), errors)
 
 
 def risk_of(probability: float) -> DiabetesRisk:
@@ -96,12 +95,17 @@ def risk_of(probability: float) -> DiabetesRisk:
     return DiabetesRisk.DIABETES if probability > THRESHOLD else DiabetesRisk.NO_DIABETES
 
 
+def _columns_of(rows: Sequence[Row]) -> Columns:
+    body_mass_index, general_health, age, income = zip(*rows, strict=True)
+    return body_mass_index, general_health, age, income
+
+
 def _encode_by_schema(index: int, row: object, errors: list[RowError]) -> Row | None:
     if isinstance(row, UnreadableRow):
         errors.append(RowError(index=index, field=None, message=row.problem))
         return None
     try:
-        return encode(DiabetesRiskModelInput.model_validate(row))
+        return encode(DiabetesRiskModelInput.model_validate(shortened(row)))
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)
     errors += [_row_error(index, problem) for problem in problems[:_PROBLEMS_OF_A_ROW]]
@@ -116,7 +120,10 @@ def _row_error(index: int, problem: Mapping[str, Any]) -> RowError:
 _BEFORE_PROBABILITY = {risk: f'{{"diabetes_risk":"{risk.value}","probability":' for risk in DiabetesRisk}
 
 
-def _prediction_json(probability: float) -> str:
+# A model has few different answers, and a probability takes longer to write than to find.
+@lru_cache(_KEPT_TEXTS)
+def prediction_json(probability: float) -> str:
+    """Return the JSON of the `DiabetesRiskModelOutput` of a probability; "null" for NaN."""
     if probability != probability:
         return "null"
     return f"{_BEFORE_PROBABILITY[risk_of(probability)]}{probability!r}}}"

@@ -1,17 +1,24 @@
 """The engines: load the parameters out of a verified package, and compute probabilities.
 
-Both take rows in the order of the training columns, with NaN for what is to be imputed, and give the probability of
-diabetes. They are built from a verified package only, never from a path.
+All take answers in the order of the training columns, with NaN for what is to be imputed, and give the probability of
+diabetes. They are built from a verified package only, never from a path. What only one of them needs, it imports.
 """
 
-import json
-from typing import Any, Literal, Protocol
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diabetes_risk_model.data.columns import AGE, BMI, GENERAL_HEALTH, INCOME
+from diabetes_risk_model.prediction import table
+from diabetes_risk_model.prediction.encoding import Columns, Row
+from diabetes_risk_model.prediction.settings import EngineName
 from signed_parameters import ConfigurationError, VerifiedPackage
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 INPUT_COLUMNS = (BMI.name, GENERAL_HEALTH.name, AGE.name, INCOME.name)
 
@@ -19,28 +26,32 @@ INPUT_COLUMNS = (BMI.name, GENERAL_HEALTH.name, AGE.name, INCOME.name)
 class Engine(Protocol):
     """What computes probabilities."""
 
-    def probability(self, row: tuple[float, float, float, float]) -> float:
+    def probability(self, row: Row) -> float:
         """Return the probability of diabetes for one row."""
 
-    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities, shape (n,), for rows of shape (n, 4)."""
+    def probabilities(self, columns: Columns) -> Iterable[float]:
+        """Return the probabilities, one for each row of the four columns."""
 
 
 class OnnxEngine:
     """Runs the ONNX model with onnxruntime, in one thread: a single row gains nothing from more."""
 
     def __init__(self, package: VerifiedPackage) -> None:
+        import numpy
+
+        self._array = numpy.array
         self._session = package.load_onnx("model.onnx")
         (model_input,) = self._session.get_inputs()
         self._input = model_input.name
 
-    def probability(self, row: tuple[float, float, float, float]) -> float:
+    def probability(self, row: Row) -> float:
         """Return the probability of diabetes for one row."""
-        return float(self._run(np.array([row]))[0, 1])
+        return float(self._run(self._array([row]))[0, 1])
 
-    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities, shape (n,), for rows of shape (n, 4)."""
-        return self._run(rows)[:, 1].astype(np.float64)
+    def probabilities(self, columns: Columns) -> Iterable[float]:
+        """Return the probabilities, one for each row of the four columns."""
+        probabilities: list[float] = self._run(_rows(columns))[:, 1].tolist()
+        return probabilities
 
     def _run(self, rows: NDArray[np.float64]) -> NDArray[Any]:
         (probabilities,) = self._session.run(["probabilities"], {self._input: rows})
@@ -60,21 +71,22 @@ class PickleEngine:
             ) from None
         self._pipeline = package.load_pickle("model.pkl")
 
-    def probability(self, row: tuple[float, float, float, float]) -> float:
+    def probability(self, row: Row) -> float:
         """Return the probability of diabetes for one row."""
-        return float(self.probabilities(np.array([row]))[0])
+        return float(self._pipeline.predict_proba([row])[0, 1])
 
-    def probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities, shape (n,), for rows of shape (n, 4)."""
-        return self._pipeline.predict_proba(rows)[:, 1]  # type: ignore[no-any-return]
+    def probabilities(self, columns: Columns) -> Iterable[float]:
+        """Return the probabilities, one for each row of the four columns."""
+        probabilities: list[float] = self._pipeline.predict_proba(_rows(columns))[:, 1].tolist()
+        return probabilities
 
 
-def load_engine(package: VerifiedPackage, name: Literal["onnx", "pickle"]) -> Engine:
+def load_engine(package: VerifiedPackage, name: EngineName) -> Engine:
     """Build an engine from a verified package.
 
     Raises:
-        ConfigurationError: what the engine needs is not installed, or the package is for other columns.
-        UnsafePickle, MalformedPackage: the pickle, or the ONNX model, is refused.
+        ConfigurationError: what the engine needs is not installed or not packaged, or the package is for other columns.
+        UnsafePickle, MalformedPackage: the pickle, the ONNX model, or the table is refused.
     """
     try:
         columns = json.loads(package.read("manifest.json"))["columns"]
@@ -87,4 +99,26 @@ def load_engine(package: VerifiedPackage, name: Literal["onnx", "pickle"]) -> En
             found="none in manifest.json" if columns is None else str(columns)[:200],
             remedy="Deploy the version of the code that belongs to these parameters.",
         )
-    return OnnxEngine(package) if name == "onnx" else PickleEngine(package)
+    engines: Mapping[EngineName, Callable[[VerifiedPackage], Engine]] = {
+        "table": _table_engine,
+        "onnx": OnnxEngine,
+        "pickle": PickleEngine,
+    }
+    return engines[name](package)
+
+
+def _table_engine(package: VerifiedPackage) -> Engine:
+    if table.FILE not in package.names:
+        raise ConfigurationError(
+            f'engine "table" needs {table.FILE}, which the package does not hold',
+            remedy='Set engine to "onnx", or train the model again: training before there was this engine wrote no '
+            "table, and for a model of very many cells none is written.",
+        )
+    return table.TableEngine(table.Table.from_bytes(package.read(table.FILE), INPUT_COLUMNS))
+
+
+def _rows(columns: Columns) -> NDArray[np.float64]:
+    """Return an array of shape (n, 4)."""
+    import numpy as np
+
+    return np.stack([np.asarray(column, dtype=np.float64) for column in columns], axis=1)

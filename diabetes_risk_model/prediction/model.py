@@ -7,9 +7,10 @@ from ml_base.ml_model import MLModelSchemaValidationException
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.prediction.batch import Batch, BatchOutput, predict_batch, risk_of
-from diabetes_risk_model.prediction.encoding import encode
+from diabetes_risk_model.prediction.encoding import encode, encode_plain
 from diabetes_risk_model.prediction.engines import load_engine
 from diabetes_risk_model.prediction.parameters import MODEL_NAME, fetch_parameters
+from diabetes_risk_model.prediction.plain import PlainAnswer, plain_answer
 from diabetes_risk_model.prediction.schemas import DiabetesRiskModelInput, DiabetesRiskModelOutput
 from diabetes_risk_model.prediction.settings import Settings
 
@@ -69,6 +70,21 @@ class DiabetesRiskModel(MLModel):  # type: ignore[misc]
             )
         probability = self._engine.probability(encode(data))
         return DiabetesRiskModelOutput(diabetes_risk=risk_of(probability), probability=probability)
+
+    def answer_plain(self, answers: object) -> PlainAnswer | None:
+        """Estimate one person's risk as `predict` does, several times as fast.
+
+        Args:
+            answers: the fields of the input schema, as JSON has them.
+
+        Returns:
+            The answer; None where the schemas must say whether the answers, and what the engine makes of them, fit.
+        """
+        row = encode_plain(answers)
+        if row is None:
+            return None
+        probability = self._engine.probability(row)
+        return plain_answer(probability) if 0.0 <= probability <= 1.0 else None
 
     def predict_batch(self, rows: Sequence[object]) -> Batch:
         """Estimate the risk of many people by one call of the engine.

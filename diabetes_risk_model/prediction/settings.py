@@ -24,6 +24,7 @@ def _refuse_number(value: object) -> object:
     return value
 
 
+EngineName = Literal["table", "onnx", "pickle"]
 StringList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
@@ -41,7 +42,7 @@ class Settings(BaseModel):
         trust_policy: path of a policy file, which says what is trusted; a relative one starts from the working folder.
         minimum_serial: packages with a smaller serial are refused. Belongs in the policy file where there is one.
         revoked_keys: ids of keys that count no more: a list, or one text with commas. Likewise.
-        engine: what computes: "onnx", or "pickle" for scikit-learn.
+        engine: what computes: "onnx"; "table", which looks answers up in `model.table`; or "pickle" for scikit-learn.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
@@ -56,7 +57,7 @@ class Settings(BaseModel):
     trust_policy: str | None = Field(default=None, min_length=1)
     minimum_serial: int = Field(default=0, ge=0)
     revoked_keys: StringList = ()
-    engine: Literal["onnx", "pickle"] = "onnx"
+    engine: EngineName = "onnx"
 
     @model_validator(mode="after")
     def _has_one_kind_of_trust(self) -> "Settings":
@@ -83,7 +84,7 @@ class Settings(BaseModel):
                 f"the model's configuration has the unknown key {unknown[0]!r}",
                 expected=f"some of {', '.join(cls.model_fields)}",
             )
-        filled = {name: _fill_in(name, value) for name, value in keywords.items() if value is not None}
+        filled = {name: fill_in(name, value) for name, value in keywords.items() if value is not None}
         try:
             return cls.model_validate(filled)
         except ValidationError as error:
@@ -112,9 +113,14 @@ class Settings(BaseModel):
         return [_parse_key("parameters_verification_keys", key, "ed25519") for key in self.parameters_verification_keys]
 
 
-def _fill_in(name: str, value: object) -> object:
+def fill_in(name: str, value: object) -> object:
+    """Return a value of a setting, or a list of them, with the environment variables filled in.
+
+    Raises:
+        ConfigurationError: one is missing.
+    """
     if isinstance(value, list | tuple):
-        return [_fill_in(name, item) for item in value]
+        return [fill_in(name, item) for item in value]
     if not isinstance(value, str):
         return value
 

@@ -15,7 +15,6 @@ from diabetes_risk_model.prediction.problems import field_of
 Headers = tuple[tuple[bytes, bytes], ...]
 
 CLOSE: Headers = ((b"connection", b"close"),)
-_JSON = (b"content-type", b"application/json")
 _SHOWN_PROBLEMS = 10
 _LINGERING_SECONDS = 2.0
 
@@ -23,17 +22,19 @@ _logger = logging.getLogger(__name__)
 
 
 class Answer(NamedTuple):
-    """An answer in JSON.
+    """An answer.
 
     Attributes:
         status: of HTTP.
-        body: the JSON.
+        body: the JSON, as a rule.
         headers: beside those of its type and length.
+        media_type: of the body.
     """
 
     status: int
     body: bytes
     headers: Headers = ()
+    media_type: bytes = b"application/json"
 
 
 class RequestRefused(Exception):
@@ -74,7 +75,7 @@ async def send_answer(send: Send, receive: Receive, answer: Answer) -> None:
     """
     length = (b"content-length", str(len(answer.body)).encode())
     closes = CLOSE[0] in answer.headers
-    headers = [_JSON, length, *answer.headers]
+    headers = [(b"content-type", answer.media_type), length, *answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": closes})
     if closes:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import Field
+from pydantic import BaseModel, Field
 from rest_model_service.helpers import load_type
 from rest_model_service.schemas import Error
 from starlette.exceptions import HTTPException
@@ -22,12 +22,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from diabetes_risk_model.service.answers import failure_answer
 from diabetes_risk_model.service.configuration import CheckedConfiguration, read_configuration
-from diabetes_risk_model.service.endpoints import CSV, BatchEndpoint, PredictionEndpoint
+from diabetes_risk_model.service.endpoints import CSV, BatchEndpoint, ModelEndpoint, PredictionEndpoint
+from diabetes_risk_model.service.inference.endpoint import InferenceEndpoint, can_infer
+from diabetes_risk_model.service.inference.routes import add_protocol_routes, describe_infer, infer_paths
+from diabetes_risk_model.service.inference.schemas import InferenceError, InferenceRequest, is_protocol_path, with_error
+from diabetes_risk_model.service.life import Life
 from diabetes_risk_model.service.loading import ModelLoading
 from diabetes_risk_model.service.metrics import ServiceMetrics
 from diabetes_risk_model.service.observation import Observation
+from diabetes_risk_model.service.pages.documentation import add_documentation
+from diabetes_risk_model.service.pages.trial import add_trial, can_be_tried
 from diabetes_risk_model.service.routes import add_routes
 from signed_parameters import ConfigurationError
+
+if TYPE_CHECKING:
+    from diabetes_risk_model.service.authentication.attachment import Authentication
 
 _REFUSALS = {
     400: "The body does not fit.",
@@ -43,9 +52,10 @@ class Application(FastAPI):
     """A FastAPI application that hands the requests of some paths to endpoints directly."""
 
     def __init__(self, **description: Any) -> None:
-        super().__init__(**description, redirect_slashes=False)
+        super().__init__(**description, redirect_slashes=False, docs_url=None, redoc_url=None)
         self._direct: dict[tuple[str, str], tuple[BaseRoute, ASGIApp]] = {}
         self._observation = Observation(self._dispatch, None, log=False)
+        self._authentication: Authentication | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -54,6 +64,11 @@ class Application(FastAPI):
     def observe(self, metrics: ServiceMetrics | None, *, log: bool) -> None:
         """Tell metrics and log of each request."""
         self._observation = Observation(self._dispatch, metrics, log=log)
+
+    def authenticate(self, authentication: "Authentication") -> None:
+        """Let the endpoints that are added from now on need a token, and give tokens."""
+        self._authentication = authentication
+        authentication.add_to(self)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -65,7 +80,7 @@ class Application(FastAPI):
         await super().__call__(scope, receive, send)
 
     def add_direct(self, path: str, endpoint: ASGIApp, body: Any, **description: Any) -> None:
-        """Add an endpoint for POST.
+        """Add an endpoint for POST. After `authenticate`, an endpoint of a model needs a token.
 
         Args:
             path: where it is.
@@ -77,6 +92,9 @@ class Application(FastAPI):
         async def described(data: Any) -> None:
             """Stand in the contract for the endpoint."""
 
+        if self._authentication is not None and isinstance(endpoint, ModelEndpoint):
+            endpoint.guard = self._authentication.guard.check
+            description = self._authentication.describe(description)
         described.__annotations__["data"] = body
         self.add_api_route(path, described, methods=["POST"], **description)
         route = self.routes[-1]
@@ -111,7 +129,7 @@ def application_of(configuration: CheckedConfiguration) -> Application:
 
     Raises:
         ConfigurationError: a model's class cannot be imported, or names its model and schemas on instances only, or
-            metrics are wanted and their library is missing.
+            metrics are wanted and their library is missing, or a signing secret or the users file is not usable.
     """
     if configuration.logging is not None:
         logging.config.dictConfig(configuration.logging)
@@ -130,17 +148,34 @@ def application_of(configuration: CheckedConfiguration) -> Application:
         version=configuration.version,
         lifespan=lifespan,
     )
+    application.state.life = Life(loading)
     application.observe(metrics, log=configuration.log_requests)
     application.add_exception_handler(HTTPException, _answer_refusal)
     application.add_exception_handler(Exception, _answer_failure)
     classes = [(model, _model_class(model.class_path)) for model in configuration.models]
     add_routes(application, loading, frozenset(known.qualified_name for _, known in classes), metrics)
+    add_documentation(application)
+    if tried := [known for model, known in classes if model.create_endpoint and can_be_tried(known)]:
+        add_trial(application, tried[0])
+    if configuration.authentication is not None:
+        from diabetes_risk_model.service.authentication.attachment import Authentication
+
+        application.authenticate(Authentication(configuration.authentication, configuration.limits.body_seconds))
+    inferring: dict[str, Any] = {}
     for model, known in classes:
         if model.create_endpoint:
-            _add_prediction(application, known, PredictionEndpoint(known, loading, configuration.limits, metrics))
-            # A decorator changes `predict` only, so batches would go round it.
+            # A decorator changes `predict` only, so all else would go round it.
+            plain = hasattr(known, "answer_plain") and not model.decorators
+            endpoint = PredictionEndpoint(known, loading, configuration.limits, metrics, plain=plain)
+            _add_prediction(application, known, endpoint)
             if hasattr(known, "predict_batch") and not model.decorators:
-                _add_batch(application, known, BatchEndpoint(known, loading, configuration.limits, metrics))
+                batch = BatchEndpoint(known, loading, configuration.limits, metrics)
+                _add_batch(application, known, batch)
+                if can_infer(known):
+                    infer = InferenceEndpoint(known, loading, configuration.limits, metrics, batch.turns)
+                    _add_infer(application, known, infer)
+                    inferring[known.qualified_name] = known
+    add_protocol_routes(application, loading, inferring)
     return application
 
 
@@ -188,8 +223,15 @@ def _add_batch(application: Application, model_class: Any, endpoint: BatchEndpoi
     )
 
 
-def _refusals() -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": Error, "description": text} for status, text in _REFUSALS.items()}
+def _add_infer(application: Application, model_class: Any, endpoint: InferenceEndpoint) -> None:
+    description = describe_infer(model_class, endpoint.limits.batch_rows)
+    description["responses"] |= _refusals(InferenceError)
+    for path in infer_paths(model_class):
+        application.add_direct(path, endpoint, InferenceRequest, **description)
+
+
+def _refusals(schema: type[BaseModel] = Error) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": schema, "description": text} for status, text in _REFUSALS.items()}
 
 
 async def _answer_refusal(request: Request, exception: Exception) -> JSONResponse:
@@ -201,6 +243,8 @@ async def _answer_refusal(request: Request, exception: Exception) -> JSONRespons
         headers["Connection"] = "close"  # because nobody reads the body
     kind = status.phrase.title().replace(" ", "")
     content = Error(type=kind, messages=[f"{status.phrase}."]).model_dump()
+    if is_protocol_path(request.scope):
+        content = with_error(content)
     return JSONResponse(content, status, headers)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rest_model_service.configuration import Model, ServiceConfiguration
 
+from diabetes_risk_model.service.authentication.settings import WantedAuthentication
+from diabetes_risk_model.service.server.options import ConnectionLimits, ShutdownTimes
 from signed_parameters import ConfigurationError
 from signed_parameters.strict_yaml import read_yaml
 
@@ -54,7 +56,9 @@ class LoadingRetries(BaseModel):
 class CheckedConfiguration(ServiceConfiguration):  # type: ignore[misc]
     """The configuration of the service; unknown keys are refused, and there is at least one model.
 
-    `limits`, `retries` and `log_requests` are keys that `rest_model_service` does not know and passes over.
+    `limits`, `retries`, `log_requests`, `authentication`, `connections` and `shutdown` are keys that
+    `rest_model_service` does not know and passes over: it serves everybody. The last two are for
+    `python -m diabetes_risk_model.service`; uvicorn has options of its own.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,6 +67,9 @@ class CheckedConfiguration(ServiceConfiguration):  # type: ignore[misc]
     limits: RequestLimits = RequestLimits()
     retries: LoadingRetries = LoadingRetries()
     log_requests: bool = False
+    authentication: WantedAuthentication = None
+    connections: ConnectionLimits = ConnectionLimits()
+    shutdown: ShutdownTimes = ShutdownTimes()
 
 
 def configuration_path() -> Path:

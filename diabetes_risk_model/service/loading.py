@@ -44,6 +44,7 @@ class ModelLoading:
         self._next_attempt = 0.0
         self._loaded: dict[str, Any] = {}
         self._stopped = threading.Event()
+        self._started = False
 
     @property
     def ready(self) -> bool:
@@ -65,7 +66,10 @@ class ModelLoading:
         return self._loaded
 
     def start(self) -> None:
-        """Begin to load, in a thread of its own."""
+        """Begin to load, in a thread of its own, unless that has begun."""
+        if self._started:
+            return
+        self._started = True
         threading.Thread(target=self._run, name="model-loading", daemon=True).start()
 
     def stop(self) -> None:

@@ -1,6 +1,7 @@
 """What Prometheus is told: requests, predictions by their answer, and the state of the models and their packages.
 
-The figures are of one process. Where several worker processes share a port, each has its own.
+The figures are of one process. Where several worker processes share a port, each has its own, and whichever is asked
+tells its own, with its number as a label: `sum` over them (docs/operations.md).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from diabetes_risk_model.service.loading import ModelLoading
 from signed_parameters import ConfigurationError
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Histogram, Metric
+    from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 
 # Seconds. A prediction takes well under a millisecond.
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -81,16 +82,38 @@ class ServiceMetrics:
     def count_predictions(self, model: str, answers: Mapping[str, int]) -> None:
         """Count predictions of a model: answer -> how often."""
         for answer, number in answers.items():
-            series = self._prediction_series.get((model, answer))
-            if series is None:
-                series = self._prediction_series[model, answer] = self._predictions.labels(model, answer)
-            series.inc(number)
+            self.count_prediction(model, answer, number)
 
-    def exposition(self) -> tuple[bytes, str]:
-        """Return the metrics as Prometheus reads them, and their media type."""
+    def count_prediction(self, model: str, answer: str, number: int = 1) -> None:
+        """Count a prediction of a model, or several that gave the same answer."""
+        series = self._prediction_series.get((model, answer))
+        if series is None:
+            series = self._prediction_series[model, answer] = self._predictions.labels(model, answer)
+        series.inc(number)
+
+    def exposition(self, worker: int | None = None) -> tuple[bytes, str]:
+        """Return the metrics as Prometheus reads them, and their media type.
+
+        Args:
+            worker: number of this process, where several share a port; becomes a label of each series.
+        """
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        registry = self._registry if worker is None else _Labelled(self._registry, str(worker))
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Labelled:
+    def __init__(self, registry: CollectorRegistry, worker: str) -> None:
+        self._registry = registry
+        self._worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [
+                sample._replace(labels={**sample.labels, "worker": self._worker}) for sample in metric.samples
+            ]
+            yield metric
 
 
 class _ModelCollector:

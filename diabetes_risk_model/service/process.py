@@ -32,7 +32,7 @@ class ServiceError(RuntimeError):
 
 
 class ServiceProcess:
-    """A service that `uvicorn` runs in one process, from a configuration file, on 127.0.0.1.
+    """A service that runs from a configuration file, on 127.0.0.1: by `uvicorn`, or by a module of its own.
 
     As a context manager it starts at entry and is stopped at exit. It ends with this process, on Linux even after
     a SIGKILL.
@@ -55,14 +55,15 @@ class ServiceProcess:
         """Describe the service; `start` runs it.
 
         Args:
-            app: the ASGI application, as "rest_model_service.main:app".
+            app: the ASGI application that uvicorn runs, as "rest_model_service.main:app", or a module that takes the
+                options --host, --port and --header as uvicorn does, as "diabetes_risk_model.service".
             config: the service's configuration file, handed over as REST_CONFIG.
             environment: variables that are added to those of this process.
             port: TCP port; a free one if None.
             wait_ready: wait until /api/health/ready answers 200. If False, until /api/health answers at all: for a
                 service that is expected to refuse its model.
             seconds: how long to wait for that.
-            arguments: more arguments for uvicorn, as ["--no-access-log"].
+            arguments: more arguments for uvicorn or the module, as ["--no-access-log"].
         """
         self.ready_seconds = 0.0
         self._app = app
@@ -93,6 +94,11 @@ class ServiceProcess:
         """Whether the service's process is alive."""
         return self._child is not None and self._child.running
 
+    @property
+    def exit_code(self) -> int | None:
+        """Exit status of the service; minus the signal's number if a signal ended it; None while it runs."""
+        return self._started().exit_code
+
     def log(self, lines: int | None = None) -> str:
         """Return the last lines of what the service wrote (at most 1,000; all of these if `lines` is None)."""
         return self._started().log(lines)
@@ -112,11 +118,15 @@ class ServiceProcess:
         except (ValueError, LookupError, TypeError):
             return False
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the service and of its child processes, its own first. Linux only."""
+        return _with_descendants(self.pid)
+
     def resident_megabytes(self) -> float:
         """Return the resident memory of the service and its child processes, in megabytes (10^6 bytes). Linux only."""
         if not self.running:
             raise ServiceError("The service is not running, so its memory cannot be measured. Start it first.")
-        return sum(map(_resident_bytes, _with_descendants(self.pid))) / _BYTES_PER_MEGABYTE
+        return sum(map(_resident_bytes, self.pids())) / _BYTES_PER_MEGABYTE
 
     def start(self) -> Self:
         """Start the service and wait for it.
@@ -153,7 +163,8 @@ class ServiceProcess:
     def _run(self) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             self._port = self._fixed_port or _free_port()
-            command = [sys.executable, "-m", "uvicorn", self._app, "--host", "127.0.0.1", "--port", str(self._port)]
+            program = ["uvicorn", self._app] if ":" in self._app else [self._app]
+            command = [sys.executable, "-m", *program, "--host", "127.0.0.1", "--port", str(self._port)]
             mark = ["--header", f"{_MARK}:{self._mark}"]
             self._child = ChildProcess([*command, *mark, *self._arguments], self._environment)
             started = time.perf_counter()

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Path, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from ml_base.utilities import ModelManager
 from pydantic import Field
@@ -19,26 +19,24 @@ from rest_model_service.schemas import (
     StartupStatusResponse,
 )
 
+from diabetes_risk_model.service.life import Life
 from diabetes_risk_model.service.loading import ModelLoading
 from diabetes_risk_model.service.metrics import ServiceMetrics
+from diabetes_risk_model.service.pages.headers import page_headers
 
 # The card is a page with its style and pictures inside. Nothing else of it may do anything.
-_PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_CARD_HEADERS = page_headers("style-src 'unsafe-inline'", "img-src data:", "sandbox")
 
 
 class ReadinessAnswer(ReadinessStatusResponse):  # type: ignore[misc]
     """Readiness status response, and what stands in the way."""
 
     reason: str | None = Field(
-        default=None, description="Class of the error that keeps a model from being loaded. The log has the details."
+        default=None,
+        description=(
+            "Class of the error that keeps a model from being loaded; the log has the details. "
+            "Or Draining, before the service ends, or OtherWorker, while another of its processes loads its models."
+        ),
     )
     retrying: bool | None = Field(default=None, description="Whether the service goes on trying to load the model.")
 
@@ -64,11 +62,14 @@ def add_routes(
         names: qualified names of the models that will be.
         metrics: are at /metrics, where there are any.
     """
+    life: Life = application.state.life
+    # With an example, the pages of the documentation and tools that read the contract can try the path.
+    name_in_path = Path(examples=sorted(names))
 
     @application.get("/", status_code=307, response_class=RedirectResponse)
-    async def get_root() -> Response:
+    async def get_root(request: Request) -> Response:
         """Redirect to the documentation at /docs."""
-        return RedirectResponse("/docs")
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
     @application.get("/api/health", response_model=HealthStatusResponse)
     async def health_check() -> Response:
@@ -80,12 +81,13 @@ def add_routes(
 
     @application.get("/api/health/ready", response_model=ReadinessAnswer, responses={503: {"model": ReadinessAnswer}})
     async def readiness_check() -> Response:
-        """Tell whether predictions are answered: 200 when every model is loaded, and until then 503, and why."""
-        if loading.ready:
+        """Tell whether predictions should be sent here: 200 when every model is loaded, and else 503, and why."""
+        obstacle = life.obstacle()
+        if obstacle is None:
             return _json(ReadinessAnswer(readiness_status=ReadinessStatus.ACCEPTING_TRAFFIC))
-        refusing = ReadinessAnswer(readiness_status=ReadinessStatus.REFUSING_TRAFFIC)
-        if loading.reason is not None:
-            refusing.reason, refusing.retrying = loading.reason, loading.retrying
+        refusing = ReadinessAnswer(
+            readiness_status=ReadinessStatus.REFUSING_TRAFFIC, reason=obstacle.reason, retrying=obstacle.retrying
+        )
         return _json(refusing, 503)
 
     @application.get(
@@ -107,7 +109,7 @@ def add_routes(
         response_model=MetadataAnswer,
         responses={404: {"model": Error}, 503: {"model": Error}},
     )
-    async def get_model_metadata(model_qualified_name: str) -> Response:
+    async def get_model_metadata(model_qualified_name: str = name_in_path) -> Response:
         """Describe a model that is loaded: its schemas, and the statement that its package was verified by."""
         model = loading.get(model_qualified_name)
         return _json(_metadata(model)) if model is not None else missing(model_qualified_name)
@@ -121,7 +123,7 @@ def add_routes(
             503: {"model": Error},
         },
     )
-    async def get_model_card(model_qualified_name: str) -> Response:
+    async def get_model_card(model_qualified_name: str = name_in_path) -> Response:
         """Show the card of a model that is loaded: what it is for, how good it is, and where its limits are."""
         model = loading.get(model_qualified_name)
         if model is None:
@@ -129,7 +131,7 @@ def add_routes(
         card = getattr(model, "card", None)
         if card is None:
             return _json(Error(type="NotFound", messages=["The model's package has no card."]), 404)
-        return HTMLResponse(card, headers=_PAGE_HEADERS)
+        return HTMLResponse(card, headers=_CARD_HEADERS)
 
     def missing(name: str) -> Response:
         if name in names:
@@ -141,7 +143,7 @@ def add_routes(
 
         @application.get("/metrics", include_in_schema=False)
         async def get_metrics() -> Response:
-            content, media_type = metrics.exposition()
+            content, media_type = metrics.exposition(life.worker)
             return Response(content, headers={"Content-Type": media_type})
 
 

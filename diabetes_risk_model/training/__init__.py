@@ -1,4 +1,4 @@
-"""From survey rows to the files of a package: profile, train, evaluate, reduce, export.
+"""From survey rows to the files of a package: profile, train, evaluate, reduce, export, tabulate.
 
 The modules are the steps, in the order in which they run:
 
@@ -7,6 +7,7 @@ The modules are the steps, in the order in which they run:
 * `evaluate` -- scores on rows that training never saw, and six plots.
 * `reduce` -- the trained pipeline as plain scikit-learn, with equal answers for every row.
 * `export` -- the same as ONNX, checked again; `agreement` holds the check.
+* `table` -- the same as a table of all its answers, checked in every cell.
 * `card` -- the model card, as Markdown and as one HTML file.
 * `run` -- all of it: `train(survey, folder, ...)` writes the files that the package carries.
 

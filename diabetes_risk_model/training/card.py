@@ -200,14 +200,22 @@ def _limits(facts: CardFacts) -> str:
 
 
 def _making(metrics: Mapping[str, Any]) -> str:
-    reduction, export = metrics["reduction"], metrics["export"]
-    return "\n".join(
-        [
-            "- `model.pkl` is the trained pipeline, reduced to three scikit-learn steps without refitting. On "
-            f"{reduction['rows']:,} rows (the survey, the survey with each answer missing, and every whole-number "
-            f"input) {reduction['different_labels']} labels differ from the trained pipeline's; the largest difference "
-            f"between probabilities is {reduction['largest_difference']:.2g}.",
-            f"- `model.onnx` is the same model in ONNX. On the same rows {export['different_labels']} labels differ; "
-            f"the largest difference between probabilities is {export['largest_difference']:.1e}.",
-        ]
-    )
+    reduction, export, table = metrics["reduction"], metrics["export"], metrics["table"]
+    lines = [
+        "- `model.pkl` is the trained pipeline, reduced to three scikit-learn steps without refitting. On "
+        f"{reduction['rows']:,} rows (the survey, the survey with each answer missing, and every whole-number "
+        f"input) {reduction['different_labels']} labels differ from the trained pipeline's; the largest difference "
+        f"between probabilities is {reduction['largest_difference']:.2g}.",
+        f"- `model.onnx` is the same model in ONNX. On the same rows {export['different_labels']} labels differ; "
+        f"the largest difference between probabilities is {export['largest_difference']:.1e}.",
+    ]
+    if table is None:
+        lines.append("- There is no `model.table`: this model has too many different answers to list them all.")
+    else:
+        lines.append(
+            f"- `model.table` lists all answers that the model can give: one for each of {table['cells']:,} cells, "
+            f"between the values at which its trees decide. On {table['rows']:,} rows (those above, and both ends of "
+            f"every cell) {table['different_labels']} labels differ from those of `model.pkl`; the largest difference "
+            f"between probabilities is {table['largest_difference']:.2g}."
+        )
+    return "\n".join(lines)

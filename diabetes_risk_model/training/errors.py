@@ -3,7 +3,8 @@
 TrainingError
 ├── SelectionError   training kept other columns than the service asks for
 ├── ReductionError   the trained pipeline cannot be reduced, or the reduced one answers differently
-└── ExportError      the pipeline cannot be written as ONNX, or the ONNX model answers differently
+├── ExportError      the pipeline cannot be written as ONNX, or the ONNX model or the table answers differently
+└── TableError       no table can hold the model
 """
 
 
@@ -20,4 +21,8 @@ class ReductionError(TrainingError):
 
 
 class ExportError(TrainingError):
-    """The reduced pipeline cannot be exported to ONNX with equal answers."""
+    """The reduced pipeline cannot be exported to ONNX, or to a table, with equal answers."""
+
+
+class TableError(TrainingError):
+    """The model is none that a table can hold, or has too many cells for one. Training goes on without it."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from diabetes_risk_model.training.agreement import Agreement
     from diabetes_risk_model.training.evaluate import Evaluation
+    from diabetes_risk_model.training.table import Tabulated
 
 
 def gather(
@@ -22,12 +23,13 @@ def gather(
     evaluation: Evaluation,
     reduction: Agreement,
     export: Agreement,
+    table: Tabulated | None,
 ) -> dict[str, Any]:
     """Gather the numbers. The same seed, rows and libraries give the same dictionary: it holds no times.
 
     Returns:
         A dictionary of JSON's types, with the keys "rows", "folds", "compared", "created", "tuned", "tuning",
-        "held_out", "reduction" and "export".
+        "held_out", "reduction", "export" and "table", which is None where there is none.
     """
     return {
         "rows": {"survey": experiment.rows, "train": experiment.train_rows, "held_out": experiment.test_rows},
@@ -39,6 +41,7 @@ def gather(
         "held_out": dict(evaluation.scores),
         "reduction": asdict(reduction),
         "export": asdict(export),
+        "table": None if table is None else {"cells": table.cells, **asdict(table.agreement)},
     }
 
 

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diabetes_risk_model.progress import step
+from diabetes_risk_model.prediction.table import FILE as TABLE
+from diabetes_risk_model.progress import Step, step
 from diabetes_risk_model.training.card import CardFacts, to_html, to_markdown
+from diabetes_risk_model.training.errors import TableError
 from diabetes_risk_model.training.evaluate import PLOTS, evaluate
 from diabetes_risk_model.training.export import export
 from diabetes_risk_model.training.libraries import library_versions
@@ -17,7 +19,8 @@ from diabetes_risk_model.training.metrics import gather, plain
 from diabetes_risk_model.training.profile import profile_survey
 from diabetes_risk_model.training.profiles import Profile, find_profile
 from diabetes_risk_model.training.quiet import import_pycaret
-from diabetes_risk_model.training.reduce import reduce_pipeline, to_pickle
+from diabetes_risk_model.training.reduce import Reduced, reduce_pipeline, to_pickle
+from diabetes_risk_model.training.table import Tabulated, tabulate
 from diabetes_risk_model.training.train import (
     OPTIMIZED,
     SELECTED,
@@ -111,8 +114,13 @@ def train(
         exported = export(reduced, survey.frame)
         files["model.onnx"] = _write(folder / "model.onnx", exported.content)
         running.note(f"probabilities within {exported.agreement.largest_difference:.1e}")
+    with step("Write it down as a table, check every cell") as running:
+        tabulated = _tabulate(reduced, survey, running)
+        files.update(write_table(tabulated, folder))
     with step("Write the metrics and the model card") as running:
-        metrics = gather(experiment, compared, created, tuned, evaluation, reduced.agreement, exported.agreement)
+        metrics = gather(
+            experiment, compared, created, tuned, evaluation, reduced.agreement, exported.agreement, tabulated
+        )
         facts = CardFacts(
             version, parameters_version, profile.name, seed, survey.manifest(), SELECTED, metrics, evaluation.plots
         )
@@ -123,6 +131,15 @@ def train(
         files["manifest.json"] = _write_json(folder / "manifest.json", manifest(facts, profile))
         running.note(f"{len(files)} files")
     return Artefacts(folder, metrics, dict(sorted(files.items())))
+
+
+def write_table(tabulated: Tabulated | None, folder: Path) -> dict[str, Path]:
+    """Write the table, where there is one. Where there is none, one of an earlier run, of another model, goes."""
+    path = folder / TABLE
+    if tabulated is None:
+        path.unlink(missing_ok=True)
+        return {}
+    return {TABLE: _write(path, tabulated.content)}
 
 
 def manifest(facts: CardFacts, profile: Profile) -> dict[str, Any]:
@@ -137,6 +154,16 @@ def manifest(facts: CardFacts, profile: Profile) -> dict[str, Any]:
         "columns": [column.name for column in facts.columns],
         "libraries": library_versions(),
     }
+
+
+def _tabulate(reduced: Reduced, survey: Survey, running: Step) -> Tabulated | None:
+    try:
+        tabulated = tabulate(reduced, survey.frame)
+    except TableError as reason:
+        running.note(f"there is none: {reason}")
+        return None
+    running.note(f"{tabulated.cells:,} cells, equal on {tabulated.agreement.rows:,} rows")
+    return tabulated
 
 
 def _count(number: int, what: str) -> str:

@@ -15,7 +15,7 @@ from signed_parameters.keys.verification_key import VerificationKey
 from signed_parameters.limits import Limits
 from signed_parameters.policy.document import MAPPING, SECRET, TEXT, UNEXPECTED, KeyEntry, LimitsEntry, PolicyDocument
 from signed_parameters.policy.trust_policy import TrustPolicy
-from signed_parameters.strict_yaml import Value, describe, read_yaml
+from signed_parameters.strict_yaml import Value, describe, parse_yaml, read_yaml
 from signed_parameters.times import parse_time
 
 _ENVIRONMENT = "env:"
@@ -38,15 +38,32 @@ def load_policy(path: str | os.PathLike[str]) -> TrustPolicy:
     Raises:
         ConfigurationError: it cannot be read, or something in it is not usable; the message names the place.
     """
-    what = f"the trust policy {os.fspath(path)}"
     fields = read_yaml(path, "trust policy", _REMEDY)
+    return _policy_of(f"the trust policy {os.fspath(path)}", fields, Path(path).parent)
+
+
+def parse_policy(text: str, where: str) -> TrustPolicy:
+    """Read what would stand in a policy file.
+
+    Args:
+        text: YAML. A keyring in it is found from the working folder.
+        where: where the text comes from, for errors.
+
+    Raises:
+        ConfigurationError: as for `load_policy`.
+    """
+    what = f"the trust policy in {where}"
+    return _policy_of(what, parse_yaml(text.encode(errors="surrogateescape"), what), Path())
+
+
+def _policy_of(what: str, fields: dict[str, Value], folder: Path) -> TrustPolicy:
     try:
         document = PolicyDocument.model_validate(fields)
     except ValidationError as error:
         raise _explain(what, error, fields) from None
     keys = _listed_keys(what, document)
     if document.keyring is not None:
-        keys += _keyring_keys(what, Path(path).parent / document.keyring, {key.key_id for key in keys})
+        keys += _keyring_keys(what, folder / document.keyring, {key.key_id for key in keys})
     plain = ("name", "version", "parameters_version", "threshold", "minimum_serial", "allowed_globals")
     lists = ("revoked_keys", "revoked_digests", "signature_algorithms", "digest_algorithms")
     try:

@@ -15,6 +15,7 @@ from diabetes_risk_model.packaging import package_parameters
 from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
 from diabetes_risk_model.training.export import export_onnx
 from diabetes_risk_model.training.reduce import to_pickle
+from diabetes_risk_model.training.table import build_table
 from diabetes_risk_model.training.train import SELECTED
 from signed_parameters import SigningKey
 
@@ -65,6 +66,7 @@ def trained_model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     contents = {
         "model.pkl": to_pickle(pipeline),
         "model.onnx": export_onnx(pipeline, SELECTED),
+        "model.table": build_table(pipeline, SELECTED).to_bytes(),
         "manifest.json": json.dumps(
             {"columns": list(INPUT_COLUMNS), "parameters_version": PARAMETERS_VERSION}
         ).encode(),

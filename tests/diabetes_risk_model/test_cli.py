@@ -53,7 +53,7 @@ def trained(run: Run) -> Run:
 
 
 def test_every_command_explains_itself(run: Run) -> None:
-    assert sorted(main.commands) == ["data", "demo", "package", "profile", "train"]
+    assert sorted(main.commands) == ["compose-env", "data", "demo", "package", "profile", "train", "users"]
     for name in main.commands:
         assert "Usage: " in run(name, "--help").stdout
 

@@ -1,7 +1,7 @@
 import json
+import math
 import random
 
-import numpy as np
 import pytest
 
 from diabetes_risk_model.prediction.batch import BatchOutput, UnreadableRow
@@ -23,7 +23,7 @@ def random_rows(number, seed):
     ]
 
 
-@pytest.mark.parametrize("engine", ["onnx", "pickle"])
+@pytest.mark.parametrize("engine", ["table", "onnx", "pickle"])
 def test_a_batch_is_equal_to_its_single_predictions(bucket, engine):
     model = DiabetesRiskModel(**bucket.settings(engine=engine))
     rows = random_rows(2_000, seed=1)
@@ -38,13 +38,13 @@ def test_the_engine_is_called_once_and_for_the_rows_that_fit(bucket, monkeypatch
     shapes = []
     compute = model._engine.probabilities
 
-    def watched(rows):
-        shapes.append(rows.shape)
-        return compute(rows)
+    def watched(columns):
+        shapes.append([len(column) for column in columns])
+        return compute(columns)
 
     monkeypatch.setattr(model._engine, "probabilities", watched)
     model.predict_batch([{}, {"age": "OLD"}, {"age": "FROM_80"}, 3, {"age": None}])
-    assert shapes == [(3, 4)]
+    assert shapes == [[3, 3, 3, 3]]
 
 
 def test_rows_that_do_not_fit_are_reported_and_the_others_answered(bucket):
@@ -61,6 +61,8 @@ def test_rows_that_do_not_fit_are_reported_and_the_others_answered(bucket):
     answer = BatchOutput.model_validate_json(model.predict_batch(rows).to_json())
     alone = [model.predict(DiabetesRiskModelInput(**rows[index])) for index in (0, 3, 6)]
     assert answer.predictions == [alone[0], None, None, alone[1], None, None, alone[2]]
+    risks = [one.diabetes_risk for one in alone]
+    assert model.predict_batch(rows).count() == {name: risks.count(name) for name in ("DIABETES", "NO_DIABETES")}
     found = [(error.index, error.field) for error in answer.errors]
     assert found == [(1, "body_mass_index"), (1, "age"), (2, None), (4, "weight\\n"), (5, None)]
     assert answer.errors[-1].message == "Expected 4 cells, found 3"
@@ -72,8 +74,9 @@ def test_where_no_row_fits_the_engine_is_not_asked(bucket, monkeypatch, rows):
     model = DiabetesRiskModel(**bucket.settings())
     monkeypatch.setattr(model._engine, "probabilities", None)
     batch = model.predict_batch(rows)
-    assert batch.probabilities.shape == (len(rows),)
-    assert np.isnan(batch.probabilities).all()
+    assert len(batch.probabilities) == len(rows)
+    assert all(map(math.isnan, batch.probabilities))
+    assert batch.count() == {"DIABETES": 0, "NO_DIABETES": 0}
     assert BatchOutput.model_validate_json(batch.to_json()).predictions == [None] * len(rows)
 
 

@@ -16,7 +16,7 @@ def test_answers_are_encoded_as_the_training_columns():
     assert all(math.isnan(value) for value in encode(DiabetesRiskModelInput()))
 
 
-@pytest.mark.parametrize("engine", ["onnx", "pickle"])
+@pytest.mark.parametrize("engine", ["table", "onnx", "pickle"])
 def test_it_predicts_what_the_pipeline_predicts(bucket, trained_model, engine):
     model = DiabetesRiskModel(**bucket.settings(engine=engine))
     for person in (PERSON, DiabetesRiskModelInput(), DiabetesRiskModelInput(age="FROM_80")):

@@ -109,6 +109,12 @@ def test_a_key_of_the_wrong_kind_is_refused(changes, message):
         _ = Settings.from_keywords(changed(**changes)).trusted_keys
 
 
+def test_the_engine_is_onnx_unless_another_is_named():
+    assert Settings.from_keywords(GOOD).engine == "onnx"
+    for engine in ("table", "onnx", "pickle"):
+        assert Settings.from_keywords(changed(engine=engine)).engine == engine
+
+
 def test_secrets_are_not_shown():
     settings = Settings.from_keywords(
         changed(parameters_verification_keys=..., parameters_signing_key=SECRET, minio_secret_key="hidden-secret")

@@ -8,7 +8,7 @@ from diabetes_risk_model.prediction.settings import Settings
 from diabetes_risk_model.service.configuration import configuration_path, read_configuration
 from signed_parameters import ConfigurationError
 
-FILES = sorted((Path(__file__).parents[3] / "configuration").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[3] / "configuration").glob("*rest_config.yaml"))
 
 
 def test_there_is_a_configuration_for_each_place():

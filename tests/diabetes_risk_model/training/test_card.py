@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -18,6 +19,7 @@ METRICS = {
     "held_out": SCORES,
     "reduction": {"rows": 423012, "different_labels": 0, "largest_difference": 0.0},
     "export": {"rows": 423012, "different_labels": 0, "largest_difference": 1.8e-7},
+    "table": {"cells": 32928, "rows": 518940, "different_labels": 0, "largest_difference": 0.0},
 }
 
 
@@ -57,6 +59,8 @@ def test_markdown_tells_source_columns_scores_limits_and_proof(facts):
         "United States in 2015",
         "423,012 rows",
         "1.8e-07",
+        "each of 32,928 cells",
+        "518,940 rows",
     ):
         assert text in card
     assert "synthetic" not in card
@@ -71,6 +75,12 @@ def test_a_score_that_a_candidate_lacks_is_not_shown_as_zero(facts):
     (line,) = [line for line in to_markdown(facts).splitlines() if "Ridge" in line]
     assert "none" in line
     assert "0.0000" not in line
+
+
+def test_a_model_without_a_table_says_so(facts):
+    card = to_markdown(replace(facts, metrics={**METRICS, "table": None}))
+    assert "There is no `model.table`" in card
+    assert "cells" not in card
 
 
 def test_html_stands_alone_and_holds_every_plot(facts):

@@ -5,11 +5,13 @@ import struct
 import numpy as np
 import pytest
 
+from diabetes_risk_model.prediction.table import Table
 from diabetes_risk_model.training import agreement
 from diabetes_risk_model.training.evaluate import PLOTS
 from diabetes_risk_model.training.export import TOLERANCE, onnx_answers
 from diabetes_risk_model.training.reduce import SELECTED, answers
-from diabetes_risk_model.training.run import train
+from diabetes_risk_model.training.run import train, write_table
+from diabetes_risk_model.training.table import Tabulated, check
 
 pytestmark = pytest.mark.training
 
@@ -18,7 +20,16 @@ def test_the_files_are_those_of_the_folder(artefacts):
     found = {str(path.relative_to(artefacts.folder)): path for path in artefacts.folder.rglob("*") if path.is_file()}
     assert found == artefacts.files
     assert set(found) == {
-        *("model.pkl", "model.onnx", "profile.html", "metrics.json", "card.md", "card.html", "manifest.json"),
+        *(
+            "model.pkl",
+            "model.onnx",
+            "model.table",
+            "profile.html",
+            "metrics.json",
+            "card.md",
+            "card.html",
+            "manifest.json",
+        ),
         *(f"plots/{name}.png" for name in PLOTS),
     }
 
@@ -42,6 +53,8 @@ def test_metrics_hold_scores_with_their_spread(artefacts):
     assert metrics["reduction"]["largest_difference"] == 0.0
     assert metrics["export"]["largest_difference"] <= TOLERANCE
     assert metrics["reduction"]["rows"] == metrics["export"]["rows"] == 5 * 20_000 + 92 * 6 * 14 * 9
+    assert metrics["table"]["largest_difference"] == 0.0
+    assert metrics["table"]["rows"] > metrics["export"]["rows"] + metrics["table"]["cells"] > metrics["export"]["rows"]
 
 
 def test_the_manifest_tells_what_the_model_was_made_from(artefacts, survey):
@@ -53,11 +66,13 @@ def test_the_manifest_tells_what_the_model_was_made_from(artefacts, survey):
     assert manifest["parameters_version"] == "2026_11_21"
 
 
-def test_both_models_give_the_same_answers(artefacts):
+def test_all_models_give_the_same_answers(artefacts):
     pipeline = pickle.loads(artefacts.files["model.pkl"].read_bytes())
     rows = agreement.every_input(SELECTED)
     found = onnx_answers(artefacts.files["model.onnx"].read_bytes(), rows)
     assert agreement.measure(answers(pipeline, rows), found).within(TOLERANCE)
+    table = Table.from_bytes(artefacts.files["model.table"].read_bytes(), [column.name for column in SELECTED])
+    check(table, pipeline, rows)
     risks = found.probabilities[:, 1]
     healthy = (rows == [22, 1, 2, 8]).all(axis=1)
     ill = (rows == [45, 5, 11, 2]).all(axis=1)
@@ -82,10 +97,20 @@ def test_the_same_seed_gives_the_same_files_and_leaves_nothing_elsewhere(artefac
         parameters_version="2026_11_21",
         with_report=False,
     )
-    for name in ("metrics.json", "card.md", "model.onnx", "model.pkl", "manifest.json"):
+    for name in ("metrics.json", "card.md", "model.onnx", "model.pkl", "model.table", "manifest.json"):
         assert again.files[name].read_bytes() == artefacts.files[name].read_bytes(), name
     assert "profile.html" not in again.files
     assert list(here.iterdir()) == [here / "again"]
     printed = "".join(capfd.readouterr())
     assert "Reduce it to plain scikit-learn" in printed
     assert not any(noise in printed for noise in ("Warning", "LightGBM", "%|"))
+
+
+def test_the_table_of_an_earlier_model_is_not_packaged_with_a_later_one(tmp_path):
+    """The package is made of what the folder holds."""
+    tabulated = Tabulated(b"numbers", 1, agreement.Agreement(1, 0, 0.0))
+    assert write_table(tabulated, tmp_path) == {"model.table": tmp_path / "model.table"}
+    assert (tmp_path / "model.table").read_bytes() == b"numbers"
+    assert write_table(None, tmp_path) == {}
+    assert list(tmp_path.iterdir()) == []
+    assert write_table(None, tmp_path) == {}
