@@ -27,7 +27,7 @@ def exported(image: str) -> Iterator[tarfile.TarFile]:
     Raises:
         subprocess.CalledProcessError: podman has no such image.
     """
-    created = subprocess.run(["podman", "create", image], check=True, capture_output=True, text=True)
+    created = subprocess.run(["podman", "create", image, "true"], check=True, capture_output=True, text=True)
     container = created.stdout.split()[-1]
     try:
         with subprocess.Popen(["podman", "export", container], stdout=subprocess.PIPE) as process:

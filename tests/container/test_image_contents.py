@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.image import BASELINE_MEGABYTES, LIMIT_MEGABYTES, exported, report, size_of
+from tests.container.conftest import image_named
 from tests.container.contents import findings, holds_secret
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,11 @@ def _inspected(image: str) -> dict[str, Any]:
 def test_nothing_is_in_it_that_must_not_be(image: str) -> None:
     with exported(image) as archive:
         assert list(findings(archive)) == []
+
+
+def test_the_base_does_hold_what_is_taken_away() -> None:
+    with exported(image_named("TEST_BASE_IMAGE")) as archive:
+        assert {"setuid", "installer"} <= {finding.partition(":")[0] for finding in findings(archive)}
 
 
 def test_no_layer_holds_a_secret_or_parameters(image: str, tmp_path: Path) -> None:
