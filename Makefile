@@ -64,23 +64,28 @@ format: $(READY) ## Put the code into its one form.
 
 COMPILE := .venv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 pyproject.toml
 
-lock: $(READY) ## Write the two lock files.
+lock: $(READY) ## Write the lock files: everything, and what each image needs.
 	$(COMPILE) --all-extras --output-file requirements.txt
 	$(COMPILE) --extra service --constraint requirements.txt --output-file service_requirements.txt
+	$(COMPILE) --extra clouds --constraint requirements.txt --output-file initializer_requirements.txt
 
 check-lock: $(READY) ## Check that the lock files are those of pyproject.toml.
-	@mkdir -p build/lock && cp requirements.txt service_requirements.txt build/lock/
+	@mkdir -p build/lock && cp requirements.txt service_requirements.txt initializer_requirements.txt build/lock/
 	$(COMPILE) --all-extras --output-file build/lock/requirements.txt
 	$(COMPILE) --extra service --constraint requirements.txt --output-file build/lock/service_requirements.txt
-	@for file in requirements.txt service_requirements.txt; do \
+	$(COMPILE) --extra clouds --constraint requirements.txt --output-file build/lock/initializer_requirements.txt
+	@for file in requirements.txt service_requirements.txt initializer_requirements.txt; do \
 		grep -v '^ *#' $$file > build/lock/ours; grep -v '^ *#' build/lock/$$file | diff build/lock/ours - || exit 1; done
 	@echo "The lock files are up to date."
 
 notebooks: $(READY) ## Open the tutorial in JupyterLab.
 	.venv/bin/jupyter lab notebooks/01_the_problem.ipynb
 
-image: ## Build the service's container image with docker (or BUILDER=podman).
-	$(or $(BUILDER),docker) build --tag diabetes-risk-model:0.1.0 .
+FORMAT := $(if $(filter podman buildah,$(BUILDER)),--format docker)
+
+image: ## Build the two container images with docker (or BUILDER=podman).
+	$(or $(BUILDER),docker) build $(FORMAT) --target service --tag diabetes-risk-model:0.1.0 .
+	$(or $(BUILDER),docker) build $(FORMAT) --target initializer --tag signed-parameters-initializer:0.1.0 .
 
 clean: ## Remove what was built, but not .venv.
 	rm -rf build

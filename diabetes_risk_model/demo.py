@@ -249,7 +249,7 @@ def _expect_refusal(stored: Stored, reason: str) -> None:
 
 
 def _wait(service: ServiceProcess) -> None:
-    console.print(f"\n  Serving at [bold]{service.url}/docs[/bold] until Ctrl-C. Try:\n")
+    console.print(f"\n  Serving until Ctrl-C. Open [bold]{service.url}/try[/bold], read {service.url}/docs, or type:\n")
     body = json.dumps(_PEOPLE[1][1])
     console.print(
         f"  curl -H 'Content-Type: application/json' -d '{body}' {service.url}{PREDICTION_PATH}\n", soft_wrap=True

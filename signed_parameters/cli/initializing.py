@@ -48,7 +48,7 @@ def initialize(places: tuple[str, ...], policies: tuple[Path, ...], files: tuple
     """Verify packages, and write their files into folders: all of them, or none.
 
     SRC is the address of a package, or of a latest pointer, and may begin with `signed-`, as in
-    signed-s3://models/churn@latest. signed-web:// stands for https://. DST is the folder that the model server loads from.
+    signed-s3://models/churn@latest; signed-web:// stands for https://. DST is the folder that the server loads from.
     """
     try:
         return _initialize(places, policies, _renamed(files))

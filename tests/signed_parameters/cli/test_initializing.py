@@ -16,6 +16,7 @@ def ready(signed: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     Path("policy.yaml").write_text(f"name: m\nkeys: ['{key}']\n")
     monkeypatch.setenv("SIGNED_PARAMETERS_POLICY", "policy.yaml")
     monkeypatch.delenv("SIGNED_PARAMETERS_WRITE", raising=False)
+    monkeypatch.delenv("SIGNED_PARAMETERS_POLICY_TEXT", raising=False)
     return signed
 
 
@@ -41,6 +42,31 @@ def test_through_s3_by_the_prefix_of_a_storage_container(ready: Run, bucket: str
     ready("push", "p.zip", f"s3://{bucket}/line")
     ready("initialize", f"signed-s3://{bucket}/line/p.zip", "models")
     assert _files("models") == ["model.pkl", "plots/auc.png"]
+
+
+def test_an_address_of_the_web_does_not_look_like_one_of_kserves_own_container(ready: Run) -> None:
+    result = ready("initialize", "signed-web://127.0.0.1:1/p.zip", "models", code=3)
+    assert "verifying https://127.0.0.1:1/p.zip\n" in result.stderr
+    assert not Path("models").exists()
+
+
+def test_the_policy_itself_may_stand_in_the_environment(ready: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path("policy.yaml").read_text()
+    monkeypatch.delenv("SIGNED_PARAMETERS_POLICY")
+    monkeypatch.setenv("SIGNED_PARAMETERS_POLICY_TEXT", f"{text}minimum_serial: 8\n")
+    assert "RolledBack" in ready("initialize", "p.zip", "models", code=1).stderr
+    monkeypatch.setenv("SIGNED_PARAMETERS_POLICY_TEXT", f"{text}nmae: m\n")
+    refused = ready("initialize", "p.zip", "models", code=2).stderr
+    assert "the trust policy in SIGNED_PARAMETERS_POLICY_TEXT has the unknown key nmae" in refused
+    assert not Path("models").exists()
+    monkeypatch.setenv("SIGNED_PARAMETERS_POLICY_TEXT", text)
+    ready("initialize", "p.zip", "models")
+
+
+def test_of_two_policies_none_counts(ready: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGNED_PARAMETERS_POLICY_TEXT", Path("policy.yaml").read_text())
+    assert "Found both" in ready("initialize", "p.zip", "models", code=2).stderr
+    assert not Path("models").exists()
 
 
 def test_a_refusal_says_why_in_the_log_in_the_pod_and_by_the_exit_status(

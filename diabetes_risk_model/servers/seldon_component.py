@@ -1,0 +1,101 @@
+"""The model as a component of Seldon Core 1, which verifies its package before it answers.
+
+    seldon-core-microservice diabetes_risk_model.servers.seldon_component.DiabetesRisk --service-type MODEL
+
+The microservice makes one object, forks, and has each of its processes load: so each verifies for itself.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
+
+from diabetes_risk_model.prediction.model import DiabetesRiskModel
+from diabetes_risk_model.prediction.schemas import DiabetesRisk as Risk
+from diabetes_risk_model.servers.configuration import model_settings
+from diabetes_risk_model.servers.rows import BadTable, describe_errors, read_matrix
+from signed_parameters import SignedParametersError
+
+# At this status gunicorn gives up, instead of starting one worker after the other.
+_GIVE_UP = 3
+_LOGGER = logging.getLogger(__name__)
+
+
+class DiabetesRisk:
+    """Answers each row with two probabilities: of no diabetes, and of diabetes.
+
+    Attributes:
+        class_names: what they are of.
+    """
+
+    class_names: ClassVar[list[str]] = [Risk.NO_DIABETES.value, Risk.DIABETES.value]
+
+    def __init__(self, **parameters: object) -> None:
+        """Take the settings. Nothing is fetched yet.
+
+        Args:
+            parameters: as for `configuration.model_settings`; the graph's `parameters` say them.
+
+        Raises:
+            SystemExit: they are not usable. The log says why.
+        """
+        self._model: DiabetesRiskModel | None = None
+        try:
+            self._settings = model_settings(parameters)
+        except SignedParametersError as error:
+            _give_up(error)
+
+    def load(self) -> None:
+        """Fetch, verify and load the parameters, in the process that will answer.
+
+        Raises:
+            SystemExit: they could not be had, or are refused. The log says why.
+        """
+        try:
+            self._model = DiabetesRiskModel(**self._settings)
+        except Exception as error:  # the microservice would pass over some, and answer without a model
+            _give_up(error)
+
+    def predict(self, X: Any, names: Sequence[str], meta: object = None) -> list[list[float]]:  # noqa: N803
+        """Return the two probabilities of each row.
+
+        Args:
+            X: array of shape (n, k), or rows.
+            names: of the k columns, fields of the model; all four in their order if there are none.
+            meta: what the microservice knows of the request.
+
+        Raises:
+            SeldonMicroserviceException: 400: the table does not fit, or a row.
+        """
+        assert self._model is not None, "nothing was loaded"
+        try:
+            batch = self._model.predict_batch(read_matrix(_rows(X), names or ()))
+        except BadTable as error:
+            raise _bad_request(str(error)) from None
+        if batch.errors:
+            raise _bad_request(describe_errors(batch))
+        return [[1.0 - probability, probability] for probability in batch.probabilities]
+
+    def tags(self) -> dict[str, object]:
+        """Return which parameters answered, for the `meta` of the answer."""
+        assert self._model is not None, "nothing was loaded"
+        statement = self._model.statement
+        return {"parameters_version": statement.parameters_version, "serial": statement.serial}
+
+
+def _rows(table: Any) -> list[list[object]]:
+    rows = table.tolist() if hasattr(table, "tolist") else table
+    if not isinstance(rows, list):
+        raise BadTable("The data must be rows: ndarray, or a tensor of two dimensions.")
+    return rows
+
+
+def _bad_request(message: str) -> Exception:
+    from seldon_core.flask_utils import SeldonMicroserviceException  # type: ignore[import-not-found]
+
+    error: Exception = SeldonMicroserviceException(message, status_code=400)
+    return error
+
+
+def _give_up(error: Exception) -> NoReturn:
+    _LOGGER.error("%s: %s", type(error).__name__, error)
+    raise SystemExit(_GIVE_UP) from None
