@@ -42,6 +42,7 @@ bench: $(READY) ## Time signing, verification and the service against their base
 	$(PYTHON) -m benchmarks.resigning
 	$(PYTHON) -m benchmarks.serving
 	$(PYTHON) -m benchmarks.peers
+	$(PYTHON) -m benchmarks.workers
 
 soak: $(READY) ## Good and bad load on the service, every answer checked (MINUTES, 10 by default).
 	$(PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),10)

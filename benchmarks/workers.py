@@ -132,8 +132,8 @@ def print_report(measured: dict[tuple[str, int], Measurement], engine: str) -> N
     console.print(table)
     console.print(
         "n: workers. MB: memory of all processes, shared pages counted once. +MB: what each worker beyond the first "
-        "adds, with its share of the parent. own MB: what a worker shares with nobody. times: requests, against one worker; the load generator needs "
-        "a core too. busiest: share of one worker in the work."
+        "adds, with its share of the parent. own MB: what a worker shares with nobody. times: requests, against one "
+        "worker; the load generator needs a core too. busiest: share of one worker in the work."
     )
 
 

@@ -6,10 +6,12 @@ field, or `input`, a matrix of codes.
 """
 
 import logging
+import math
+from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 from mlserver import MLModel  # type: ignore[import-not-found]
-from mlserver.codecs import NumpyCodec, StringCodec  # type: ignore[import-not-found]
 from mlserver.errors import InferenceError  # type: ignore[import-not-found]
 from mlserver.types import (  # type: ignore[import-not-found]
     InferenceRequest,
@@ -21,6 +23,7 @@ from mlserver.types import (  # type: ignore[import-not-found]
 from diabetes_risk_model.prediction.batch import Batch, risk_of
 from diabetes_risk_model.prediction.encoding import RowsOfColumns
 from diabetes_risk_model.prediction.model import DiabetesRiskModel
+from diabetes_risk_model.prediction.problems import printable
 from diabetes_risk_model.servers.configuration import model_settings
 from diabetes_risk_model.servers.rows import FIELDS, BadTable, describe_errors, read_columns, read_matrix
 from signed_parameters import SignedParametersError
@@ -76,35 +79,44 @@ class DiabetesRiskRuntime(MLModel):  # type: ignore[misc]
         )
 
 
-def _rows(inputs: Any) -> RowsOfColumns:
+def _rows(inputs: Sequence[Any]) -> RowsOfColumns:
     tensors = {tensor.name: tensor for tensor in inputs}
     if len(tensors) != len(inputs):
         raise BadTable("An input is named twice.")
+    if set(tensors) == {_MATRIX}:
+        width = len(FIELDS)
+        elements = _elements(tensors[_MATRIX], [width])
+        return read_matrix([elements[start : start + width] for start in range(0, len(elements), width)])
+    return read_columns({name: _elements(tensor, [1]) for name, tensor in tensors.items()})
+
+
+def _elements(tensor: Any, row: list[int]) -> list[Any]:
+    """Return the elements of a tensor, row by row: text, numbers, or None.
+
+    MLServer's codecs are not used: they take what is no text for an empty one, and pass over the shape.
+    """
+    shape, data = list(tensor.shape), getattr(tensor.data, "root", tensor.data)
+    if data and all(isinstance(part, list) for part in data):
+        data = [element for part in data for element in part]
+    if shape[1:] not in ([row] if row != [1] else [[], row]):
+        raise BadTable(f"Input {printable(tensor.name)!r}: its shape must be {'[n, 4]' if row != [1] else '[n]'}.")
+    if not isinstance(data, list) or len(data) != math.prod(shape):
+        raise BadTable(f"Input {printable(tensor.name)!r}: its shape and its data do not agree.")
+    kinds = {NoneType, str, bytes} if tensor.datatype == "BYTES" else {NoneType, float, int}
+    if not set(map(type, data)) <= kinds:
+        raise BadTable(f"Input {printable(tensor.name)!r}: its datatype and its data do not agree.")
+    return [_text(element) if type(element) is bytes else element for element in data]
+
+
+def _text(element: bytes) -> str:
     try:
-        if set(tensors) == {_MATRIX}:
-            return read_matrix(_values(tensors[_MATRIX]))
-        return read_columns({name: _flat(_values(tensor)) for name, tensor in tensors.items()})
-    except BadTable:
-        raise
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):  # of MLServer's codecs
-        raise BadTable("An input's shape, datatype and data do not agree.") from None
-
-
-def _values(tensor: Any) -> list[Any]:
-    """Return the elements of a tensor: text, or numbers."""
-    if tensor.datatype == "BYTES":
-        return list(StringCodec.decode_input(tensor))
-    values: list[Any] = NumpyCodec.decode_input(tensor).tolist()
-    return values
-
-
-def _flat(values: list[Any]) -> list[Any]:
-    return [value[0] if isinstance(value, list) and len(value) == 1 else value for value in values]
+        return element.decode()
+    except UnicodeDecodeError:
+        raise BadTable("A text is not UTF-8.") from None
 
 
 def _output(name: str, batch: Batch) -> ResponseOutput:
-    if name == "probability":
-        return ResponseOutput(
-            name=name, shape=[len(batch.probabilities)], datatype="FP64", data=list(batch.probabilities)
-        )
-    return StringCodec.encode_output(name, [risk_of(probability).value for probability in batch.probabilities])
+    values: list[Any] = list(batch.probabilities)
+    if name == "diabetes_risk":
+        values = [risk_of(probability).value for probability in values]
+    return ResponseOutput(name=name, shape=[len(values)], datatype=_OUTPUTS[name], data=values)

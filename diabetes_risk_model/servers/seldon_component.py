@@ -68,12 +68,27 @@ class DiabetesRisk:
         """
         assert self._model is not None, "nothing was loaded"
         try:
-            batch = self._model.predict_batch(read_matrix(_rows(X), names or ()))
+            batch = self._model.predict_batch(read_matrix(_rows(X), _names(names)))
         except BadTable as error:
             raise _bad_request(str(error)) from None
         if batch.errors:
             raise _bad_request(describe_errors(batch))
         return [[1.0 - probability, probability] for probability in batch.probabilities]
+
+    @property
+    def model_error_handler(self) -> Any:
+        """What the microservice adds to its application: data that it cannot read itself are the client's mistake."""
+        from flask import Blueprint, jsonify
+
+        blueprint = Blueprint("bad_data", __name__)
+        answer = _bad_request("The data cannot be read: expected rows of one length, in data.ndarray or data.tensor.")
+
+        def refuse(_: Exception) -> Any:
+            return jsonify(answer.to_dict()), 400
+
+        for kind in (ValueError, TypeError, LookupError):
+            blueprint.app_errorhandler(kind)(refuse)
+        return blueprint
 
     def tags(self) -> dict[str, object]:
         """Return which parameters answered, for the `meta` of the answer."""
@@ -89,11 +104,17 @@ def _rows(table: Any) -> list[list[object]]:
     return rows
 
 
-def _bad_request(message: str) -> Exception:
+def _names(given: Any) -> list[Any]:
+    try:
+        return list(given or ())
+    except TypeError:
+        raise BadTable("The names must be a list.") from None
+
+
+def _bad_request(message: str) -> Any:
     from seldon_core.flask_utils import SeldonMicroserviceException  # type: ignore[import-not-found]
 
-    error: Exception = SeldonMicroserviceException(message, status_code=400)
-    return error
+    return SeldonMicroserviceException(message, status_code=400)
 
 
 def _give_up(error: Exception) -> NoReturn:

@@ -1,7 +1,10 @@
 """HTTP connections to a server that is not trusted: no redirects, and bounds on what is read of its answers."""
 
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -19,12 +22,17 @@ _RETRY_STATUSES = (429, 500, 502, 503, 504)
 _GOOD_STATUSES = (200, 204, 206)
 _NOT_IMPLEMENTED = 501
 _MOUNTED_AUTHORITIES = "cabundle.crt"
+_CHUNK_BYTES = 256 << 10  # each is one call here and several of the kernel
 _MAXIMUM_ERROR_BYTES = 16_384
 _MAXIMUM_ANSWER_BYTES = 8 << 20
 
 
 class UnusableAnswer(urllib3.exceptions.HTTPError):
     """The server's answer is not one to go on with. The message says why."""
+
+
+class TookTooLong(Exception):
+    """An object did not come within its time."""
 
 
 class CarefulPool(urllib3.PoolManager):
@@ -160,6 +168,41 @@ def authorities() -> str:
     if not named and mounted and os.path.isfile(in_mounted := os.path.join(mounted, _MOUNTED_AUTHORITIES)):
         return in_mounted
     return named
+
+
+def chunks_within(response: urllib3.BaseHTTPResponse, limits: Limits) -> Iterator[bytes]:
+    """Yield the bytes of an answer as they were sent, in chunks, and close it where they take too long.
+
+    They are not decoded: what was signed is what is stored, and a compressed answer could expand without bound. A chunk
+    that drips in is waited for by nobody: at the deadline, a timer ends the connection under it.
+
+    Raises:
+        TookTooLong: the deadline came first.
+        HTTPError: the server broke off.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError, ValueError):
+            response.shutdown()
+
+    timer = threading.Timer(limits.download_seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        while chunk := response.read(_CHUNK_BYTES, decode_content=False):
+            if late.is_set():
+                raise TookTooLong
+            yield chunk
+        if late.is_set():
+            raise TookTooLong
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        if late.is_set():
+            raise TookTooLong from None
+        raise error
+    finally:
+        timer.cancel()
 
 
 def _stores_an_object(method: str, url: str) -> bool:

@@ -1,7 +1,6 @@
 """Storage behind an HTTPS server, for reading only. Whoever publishes there does so by other means."""
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,9 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
-from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
+from signed_parameters.limits import DEFAULT_LIMITS, Limits
 from signed_parameters.storage.base import Download, Storage, took_too_long
-from signed_parameters.storage.careful_pool import careful_pool
+from signed_parameters.storage.careful_pool import TookTooLong, careful_pool, chunks_within
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _OK = 200
@@ -67,12 +66,11 @@ class HttpsStorage(Storage):
             response.close()
 
     def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        with self._errors(name):
-            deadline = time.monotonic() + self._limits.download_seconds
-            while chunk := response.read1(CHUNK_BYTES, decode_content=False):
-                if time.monotonic() > deadline:
-                    raise took_too_long(self.address(name), self._limits)
-                yield chunk
+        try:
+            with self._errors(name):
+                yield from chunks_within(response, self._limits)
+        except TookTooLong:
+            raise took_too_long(self.address(name), self._limits) from None
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Refuse."""

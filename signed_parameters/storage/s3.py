@@ -1,7 +1,6 @@
 """Storage in a bucket of an S3 server (MinIO, AWS, or any other), through the `minio` client."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -14,9 +13,9 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from minio.helpers import check_bucket_name
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
-from signed_parameters.limits import CHUNK_BYTES, DEFAULT_LIMITS, Limits
+from signed_parameters.limits import DEFAULT_LIMITS, Limits
 from signed_parameters.storage.base import Download, Storage, took_too_long
-from signed_parameters.storage.careful_pool import UnusableAnswer
+from signed_parameters.storage.careful_pool import TookTooLong, UnusableAnswer, chunks_within
 from signed_parameters.storage.file import already_there
 from signed_parameters.storage.s3_settings import S3Settings
 
@@ -57,13 +56,11 @@ class S3Storage(Storage):
             response.close()
 
     def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        with self._errors(name):
-            # Not decoded: what was signed is what is stored, and a compressed answer could expand without bound.
-            deadline = time.monotonic() + self._limits.download_seconds
-            while chunk := response.read1(CHUNK_BYTES, decode_content=False):
-                if time.monotonic() > deadline:
-                    raise took_too_long(self.address(name), self._limits)
-                yield chunk
+        try:
+            with self._errors(name):
+                yield from chunks_within(response, self._limits)
+        except TookTooLong:
+            raise took_too_long(self.address(name), self._limits) from None
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Upload a file."""

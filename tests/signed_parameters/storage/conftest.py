@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,7 +108,7 @@ class WebServer:
 
 @pytest.fixture
 def web_server(tmp_path: Path) -> Iterator[WebServer]:
-    """Serves `folder` by HTTPS. Below /private it wants a token, /moved is a redirect, /broken fails."""
+    """Serves `folder` by HTTPS. Below /private it wants a token, /moved is a redirect, /broken fails, /drip drips."""
     folder, certificate, authority = tmp_path / "web", tmp_path / "server.pem", tmp_path / "authority.pem"
     folder.mkdir()
     _make_certificate(certificate, authority)
@@ -136,12 +136,23 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "/target.zip")
             self.end_headers()
+        elif self.path.startswith("/drip"):
+            self._drip()
         elif self.path.startswith("/private"):
             self.send_error(403)
         elif self.path.startswith("/broken"):
             self.send_error(500)
         else:
             super().do_GET()
+
+    def _drip(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.05)
 
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""

@@ -64,6 +64,12 @@ def test_what_the_server_says_is_told(trusted: Any, name: str, error: type[sp.St
     assert "/target.zip" not in trusted.requests
 
 
+def test_an_object_that_drips_in_is_given_up(trusted: Any) -> None:
+    storage = open_storage(trusted.url, limits=sp.Limits(download_seconds=0.5))
+    with pytest.raises(sp.Unavailable, match=r"/drip\.zip took too long to come: .* within 0\.5 seconds"):
+        storage.read("drip.zip", 2_000_000)
+
+
 def test_a_web_server_is_for_reading(trusted: Any, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"")
     storage = open_storage(trusted.url)
