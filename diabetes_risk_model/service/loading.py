@@ -31,13 +31,12 @@ class ModelLoading:
         reason: class of the error that keeps a model from being loaded; None while none does.
         retrying: whether another attempt will be made after that error.
         failures: how often loading failed, by the class of the error.
-        attempted: whether each model was attempted at least once, or an error was final.
     """
 
     def __init__(self, models: Sequence[CheckedModel], retries: LoadingRetries) -> None:
         self.reason: str | None = None
         self.retrying = False
-        self.attempted = False
+        self._attempted = False
         self.failures: Counter[str] = Counter()
         self._waiting = list(models)
         self._retries = retries
@@ -50,6 +49,11 @@ class ModelLoading:
     def ready(self) -> bool:
         """Whether every model is loaded."""
         return not self._waiting
+
+    @property
+    def attempted(self) -> bool:
+        """Whether each model was attempted at least once, or an error was final."""
+        return self._attempted or self.ready
 
     @property
     def retry_after(self) -> int:
@@ -82,14 +86,14 @@ class ModelLoading:
             failure = self._attempt()
             if failure is None:
                 self.reason, self.retrying = None, False
-                self.attempted = True
+                self._attempted = True
                 return
             retrying = can_help(failure)
             self.failures[type(failure).__name__] += 1
             self._log(failure, pause if retrying else None)
             self._next_attempt = time.monotonic() + pause
             self.reason, self.retrying = type(failure).__name__, retrying
-            self.attempted = True
+            self._attempted = True
             if not retrying:
                 return
             # Pods that started together must not come back together.
