@@ -84,6 +84,10 @@ notebooks: $(READY) ## Open the tutorial in JupyterLab.
 
 FORMAT := $(if $(filter podman buildah,$(BUILDER)),--format docker)
 
+book: $(READY) ## Build the tutorial, the README and the documents as a site in build/book.
+	$(PYTHON) -m sphinx -q -W --keep-going -c docs/book -d build/book_doctrees . build/book
+	@echo "Open build/book/index.html"
+
 image: ## Build the two container images with docker (or BUILDER=podman).
 	$(or $(BUILDER),docker) build $(FORMAT) --target service --tag diabetes-risk-model:0.1.0 .
 	$(or $(BUILDER),docker) build $(FORMAT) --target initializer --tag signed-parameters-initializer:0.1.0 .

@@ -29,6 +29,14 @@ _LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "sour
 _ELSEWHERE = re.compile(r"(?:[a-z]+:)?//", re.IGNORECASE)
 _LOADED_BY_STYLE = re.compile(r"(?:@import|url\()\s*['\"]?((?:https?:)?//[^'\")]+)")
 _SECONDS = 300
+_README = """# Title
+
+> **Tip.** *Read* this.
+
+> **Not** a callout.
+
+[decisions](docs/decisions), [program](code/program.py), [folder](code), [bytes](picture.bin)
+"""
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("sphinx_book_theme"), reason="the packages of the extra `book` are not installed"
@@ -54,15 +62,35 @@ class _Page(HTMLParser):
             self.loaded.append(values[_LOADED[tag]] or "")
 
 
+def _build(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(ROOT / "docs" / "book")]
+    command += ["-d", str(folder / "doctrees"), str(source), str(folder / "site")]
+    return subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=_SECONDS)
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
     folder = tmp_path_factory.mktemp("book")
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", str(ROOT / "docs" / "book")]
-    command += ["-d", str(folder / "doctrees"), str(ROOT), str(folder / "site")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_SECONDS)
+    done = _build(ROOT, folder)
     assert done.returncode == 0, done.stderr
     return folder / "site"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A small repository, with what `_README` links to."""
+    source = tmp_path / "source"
+    for name, text in {
+        "README.md": _README,
+        "notebooks/README.md": "# Chapters\n",
+        "docs/decisions/0001-one.md": "# 1. One <thing>\n",
+        "code/program.py": "print('<b>')\n",
+    }.items():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text)
+    (source / "picture.bin").write_bytes(b"\xff\xfe\x00\xff")
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +198,37 @@ def test_in_a_browser_it_shows_its_pictures_finds_words_and_asks_nobody_else(add
         page.locator("#search-results li a", has_text="7. Fetching").first.wait_for()
     assert [url for url in asked if not url.startswith((f"{address}/", "data:", "blob:"))] == []
     assert failed == []
+
+
+def test_links_and_callouts_of_each_kind(repository: Path, tmp_path: Path) -> None:
+    done = _build(repository, tmp_path)
+    assert done.returncode == 0, done.stderr
+    front = tmp_path / "site" / "index.html"
+    text, links = front.read_text(), _Page(front).links
+    assert '<div class="admonition tip">' in text
+    assert text.count("<blockquote") == 1
+    assert "docs/decisions/0001-one.html" in links
+    assert "files/code/program.py.html" in links
+    assert ">print<" in (tmp_path / "site/files/code/program.py.html").read_text()
+    assert "<b>" not in (tmp_path / "site/files/code/program.py.html").read_text()
+    assert not any(link.rstrip("/").endswith("code") for link in links)
+    assert any(link.endswith("picture.bin") and (front.parent / link).is_file() for link in links)
+
+
+def test_each_link_that_leads_nowhere_stops_the_build(repository: Path, tmp_path: Path) -> None:
+    nowhere = ["docs/none.md", "notebooks/README.md#lost", "#gone", "code/void.py"]
+    links = "".join(f"[nowhere]({link})\n\n" for link in nowhere)
+    (repository / "README.md").write_text(f"{_README}\n{links}")
+    done = _build(repository, tmp_path)
+    assert done.returncode != 0
+    assert done.stderr.count("WARNING") == len(nowhere), done.stderr
+    for name in ("docs/none.md", "lost", "gone", "code/void.py"):
+        assert name in done.stderr
+
+
+def test_a_page_that_comes_later_is_in_the_contents(repository: Path, tmp_path: Path) -> None:
+    assert _build(repository, tmp_path).returncode == 0
+    (repository / "docs" / "later.md").write_text("# Later: much\n")
+    done = _build(repository, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "docs/later.html" in _Page(tmp_path / "site" / "index.html").links

@@ -49,6 +49,8 @@ _REFUSALS = {
     ],
     "08_the_model_class": ["RolledBack", "ValidationError"],
     "09_serving": ["DigestMismatch"],
+    "10_the_container": ["ConfigurationError"],
+    "11_minikube": ["RolledBack"],
     "12_keys_in_production": ["RevokedKey", "TooFewSignatures", "RolledBack"],
     "13_in_your_own_project": ["DigestMismatch"],
 }

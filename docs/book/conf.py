@@ -34,6 +34,7 @@ html_context = {"default_mode": "auto"}
 html_css_files = ["book.css"]
 html_show_sourcelink = False
 html_copy_source = False
+html_use_index = False
 html_show_copyright = False
 html_show_sphinx = False
 html_theme_options = {

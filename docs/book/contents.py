@@ -21,7 +21,7 @@ def _title(path: Path) -> str:
 
 def _entry(app: Sphinx, page: str) -> tuple[str, str]:
     # A chapter's text stands beside its notebook.
-    return _title(app.srcdir / f"{page}.md"), f"{page}"
+    return _title(app.srcdir / f"{page}.md"), page
 
 
 def _list(caption: str, entries: Iterable[tuple[str, str]]) -> str:
@@ -43,6 +43,11 @@ def _add_contents(app: Sphinx, page: str, source: list[str]) -> None:
     )
 
 
+def _outdated(app: Sphinx, *_: object) -> list[str]:
+    """Let the front page be read each time: another page may be new, or gone."""
+    return [app.config.root_doc]
+
+
 def _front_page(app: Sphinx, error: Exception | None) -> None:
     """Let a browser that is given the folder find the front page."""
     if error is None:
@@ -50,7 +55,8 @@ def _front_page(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the list of pages to the front page, which alone stays free of it on other sites."""
+    """Add the list of pages to the front page as it is read, so that the README itself has none."""
+    app.connect("env-get-outdated", _outdated)
     app.connect("source-read", _add_contents)
     app.connect("build-finished", _front_page)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

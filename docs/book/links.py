@@ -1,8 +1,12 @@
-"""Links to files that are no pages get a page that shows the file; links to a folder lead to its first page."""
+"""Links to text files that are no pages get a page that shows the file; links to a folder lead to its first page.
+
+Without a page in it, the folder's name stays what it is: words.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -30,7 +34,9 @@ class FileLinks(SphinxTransform):
     def apply(self, **_: Any) -> None:
         """Change the document in place."""
         for link in list(self.document.findall(addnodes.download_reference)):
-            path, _absolute = self.env.relfn2path(link["reftarget"], self.env.docname)
+            path, absolute = self.env.relfn2path(link["reftarget"], self.env.docname)
+            if not _is_text(Path(absolute)):
+                continue
             _shown(self.env).setdefault(path, set()).add(self.env.docname)
             self.env.note_dependency(path)
             link.replace_self(ShownFile("", "", *link.children, path=path))
@@ -46,6 +52,8 @@ class FileLinks(SphinxTransform):
         if pages:
             link["refdomain"], link["reftarget"] = "doc", pages[0]
             link["reftargetid"] = None
+        else:
+            link.replace_self(link.children)
 
 
 class FileReferences(SphinxPostTransform):
@@ -68,6 +76,14 @@ def _shown(env: BuildEnvironment) -> dict[str, set[str]]:
     return files
 
 
+def _is_text(path: Path) -> bool:
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _page(path: str) -> str:
     return f"files/{path}"
 
@@ -79,11 +95,6 @@ def _forget(app: Sphinx, env: BuildEnvironment, page: str) -> None:
             del _shown(env)[path]
 
 
-def _merge(app: Sphinx, env: BuildEnvironment, pages: list[str], other: BuildEnvironment) -> None:
-    for path, linking in _shown(other).items():
-        _shown(env).setdefault(path, set()).update(linking & set(pages))
-
-
 def _file_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
     builder = app.builder
     if not isinstance(builder, StandaloneHTMLBuilder):
@@ -92,7 +103,7 @@ def _file_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         text = (app.srcdir / path).read_text(encoding="utf-8")
         language = _LANGUAGES.get(PurePosixPath(path).suffix, "text")
         shown = builder.highlighter.highlight_block(text, language, location=path, linenos=False)
-        yield _page(path), {"title": path, "body": f"<h1><code>{path}</code></h1>{shown}"}, "page.html"
+        yield _page(path), {"title": path, "body": f"<h1><code>{escape(path)}</code></h1>{shown}"}, "page.html"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -101,6 +112,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(FileLinks)
     app.add_post_transform(FileReferences)
     app.connect("env-purge-doc", _forget)
-    app.connect("env-merge-info", _merge)
     app.connect("html-collect-pages", _file_pages)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return {"parallel_read_safe": False, "parallel_write_safe": True}

@@ -27,7 +27,7 @@ def _point_frame(app: Sphinx, document: nodes.document) -> None:
 
 def _draw_report(app: Sphinx, error: Exception | None) -> None:
     report = app.outdir / Path(_CHAPTER).with_name(_FILE)
-    if error or app.builder.format != "html" or _up_to_date(report):
+    if error or _CHAPTER not in app.env.found_docs or _up_to_date(report):
         return
     logger.info("drawing the report of chapter 2")
     from diabetes_risk_model.data.sources import load_survey
