@@ -63,19 +63,21 @@ format: $(READY) ## Put the code into its one form.
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-COMPILE := .venv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 pyproject.toml
+IN := .
+COMPILE := .venv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11
+LOCKS := requirements.txt service_requirements.txt initializer_requirements.txt deployment/beside_a_server/requirements.txt
 
-lock: $(READY) ## Write the lock files: everything, and what each image needs.
-	$(COMPILE) --all-extras --output-file requirements.txt
-	$(COMPILE) --extra service --constraint requirements.txt --output-file service_requirements.txt
-	$(COMPILE) --extra clouds --constraint requirements.txt --output-file initializer_requirements.txt
+lock: $(READY) ## Write the lock files: everything, what each image needs, and what is needed beside a model server.
+	@mkdir -p $(IN)/deployment/beside_a_server
+	$(COMPILE) pyproject.toml --all-extras --output-file $(IN)/requirements.txt
+	$(COMPILE) pyproject.toml --extra service --constraint requirements.txt --output-file $(IN)/service_requirements.txt
+	$(COMPILE) pyproject.toml --extra clouds --constraint requirements.txt --output-file $(IN)/initializer_requirements.txt
+	$(COMPILE) deployment/beside_a_server/requirements.in --output-file $(IN)/deployment/beside_a_server/requirements.txt
 
 check-lock: $(READY) ## Check that the lock files are those of pyproject.toml.
-	@mkdir -p build/lock && cp requirements.txt service_requirements.txt initializer_requirements.txt build/lock/
-	$(COMPILE) --all-extras --output-file build/lock/requirements.txt
-	$(COMPILE) --extra service --constraint requirements.txt --output-file build/lock/service_requirements.txt
-	$(COMPILE) --extra clouds --constraint requirements.txt --output-file build/lock/initializer_requirements.txt
-	@for file in requirements.txt service_requirements.txt initializer_requirements.txt; do \
+	@mkdir -p build/lock/deployment/beside_a_server && for file in $(LOCKS); do cp $$file build/lock/$$file; done
+	@$(MAKE) --no-print-directory lock IN=build/lock
+	@for file in $(LOCKS); do \
 		grep -v '^ *#' $$file > build/lock/ours; grep -v '^ *#' build/lock/$$file | diff build/lock/ours - || exit 1; done
 	@echo "The lock files are up to date."
 

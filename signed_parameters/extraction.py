@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +28,7 @@ from signed_parameters.verification import TrustedStatement, check_size, find_tr
 from signed_parameters.verified import check_digest
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REMEDIES = {errno.EMFILE: "Let the process open more files: `ulimit -n`.", errno.ENFILE: "Close other files."}
 _KEPT = frozenset({"lost+found"})  # of the file system itself
 
 
@@ -88,6 +89,8 @@ class PendingExtraction:
         storage: Storage | None = None,
         now: datetime | None = None,
     ) -> None:
+        if not os.fspath(folder):
+            raise ConfigurationError("the name of the folder to write to is empty", expected="a path")
         self._folder = Path(folder)
         trusted = find_trusted(uri, policy, storage=storage, now=now)
         self.statement = trusted.statement
@@ -115,9 +118,12 @@ class PendingExtraction:
             StorageError: the folder was taken away, or has no room.
         """
         try:
-            for target in sorted(self._targets.values(), key=lambda target: format_of(target.path.name) is not None):
-                target.file.publish(target.path)
-                _settle(target.path.parent)
+            for models in (False, True):
+                targets = [each for each in self._targets.values() if (format_of(each.path.name) is not None) is models]
+                for target in targets:
+                    target.file.publish(target.path)
+                for folder in dict.fromkeys(target.path.parent for target in targets):
+                    _settle(folder)
         except OSError as error:
             raise self._failed(error) from None
         self._made.clear()
@@ -154,6 +160,8 @@ class PendingExtraction:
                     )
         except OSError as error:
             raise self._failed(error) from None
+        except ValueError as error:
+            raise ConfigurationError(f"the folder {self._folder} is no path", found=str(error)) from None
 
     def _receive(self, trusted: TrustedStatement, archive: StreamedArchive) -> None:
         statement = trusted.statement
@@ -196,12 +204,12 @@ class PendingExtraction:
         if not self._folder.is_dir():
             return
         clear_left_behind(self._folder)
-        for above, folders, found in os.walk(self._folder):
+        for above, folders, found in os.walk(self._folder, onerror=_fail):
             folders[:] = [name for name in folders if name not in _KEPT]
-            links = [name for name in folders if os.path.islink(os.path.join(above, name))]
-            for name in (*found, *links):
+            for name in (*found, *folders):
                 path = Path(above, name).relative_to(self._folder).as_posix()
-                if path not in names or name in links:
+                is_folder = name in folders
+                if (path in names) is is_folder or (is_folder and os.path.islink(os.path.join(above, name))):
                     raise ConfigurationError(
                         f"the folder {self._folder} holds something else, {path!r}",
                         expected="an empty folder, or one with nothing but the files that are written",
@@ -224,14 +232,15 @@ class PendingExtraction:
         return kind(
             f"the folder {self._folder} cannot be written to",
             found=str(error.strerror),
-            remedy="Make room there." if full else "Check its path, its owner and its mode.",
+            remedy="Make room there."
+            if full
+            else _REMEDIES.get(error.errno or 0, "Check its path, its owner and its mode."),
         )
 
 
 def _choose(statement: Statement, files: Mapping[str, str] | None) -> dict[str, str]:
     names = [file.name for file in statement.files]
-    if files is None:
-        return {name: name for name in names}
+    files = {name: name for name in names} if files is None else files
     for name, target in files.items():
         if name not in names:
             raise ConfigurationError(
@@ -243,9 +252,20 @@ def _choose(statement: Statement, files: Mapping[str, str] | None) -> dict[str, 
             check_entry_name(target)
         except ValueError as error:
             raise ConfigurationError(f"{name} cannot be written under another name", found=str(error)) from None
-    if not files or len(set(files.values())) != len(files):
-        raise ConfigurationError("the files to write are not usable", expected="one at least, each name once")
+    # Some file systems do not tell upper from lower case.
+    targets = {target.lower() for target in files.values()}
+    folders = {parent.as_posix() for target in targets for parent in PurePosixPath(target).parents}
+    if not files or len(targets) != len(files) or targets & folders:
+        raise ConfigurationError(
+            "the files to write are not usable",
+            expected="one at least, each name once, and none of them the folder of another",
+            remedy="Choose files, and other names for them.",
+        )
     return dict(files)
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _settle(folder: Path) -> None:

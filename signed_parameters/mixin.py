@@ -48,7 +48,7 @@ class SignedParameters:
         """Fetch and verify the package, and load the parameters.
 
         Args:
-            parameters_uri: address of the package: `s3://BUCKET/NAME`, `file:///PATH`, or a path.
+            parameters_uri: address of the package, as for `verify_package`.
             trust_policy: what is demanded of it: a policy, or the path of a policy file.
 
         Raises:

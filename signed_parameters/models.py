@@ -46,7 +46,7 @@ def sign_model(
 
     Args:
         model: an object that pickle or skops can write; for "onnx" the model's bytes, or an `onnx.ModelProto`.
-        to: the folder to store it in: `s3://BUCKET/FOLDER`, `file:///FOLDER`, or a path.
+        to: the folder to store it in: a path, `s3://BUCKET/FOLDER`, `gs://...`, or `az://...`.
         key: signs it.
         name: the model's qualified name.
         version: version of the model's code.
@@ -109,7 +109,7 @@ def load_model(
     """Fetch a package, verify it, and return its model. Nothing of it is loaded before it is verified.
 
     Args:
-        uri: address of the package: `s3://BUCKET/NAME`, `file:///PATH`, or a path. Its envelope is beside it.
+        uri: address of the package, as for `verify_package`.
         policy: what is demanded: a policy, or the path of a policy file.
         file: the model's file in the package; by default the only one that is a model.
 

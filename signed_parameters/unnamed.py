@@ -13,6 +13,7 @@ from typing import Self
 _UNKNOWN_HERE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 _WAITING = ".incoming-"
 _LEFT_BEHIND = re.compile(r"\.incoming-[0-9a-f]{16}")
+_OPEN_FILES = "/proc/self/fd"  # the one place by which a file without a name can be given one
 
 
 class UnnamedFile:
@@ -58,9 +59,10 @@ class UnnamedFile:
         os.fsync(self._descriptor)
         waiting = self._hidden
         if waiting is None:
-            waiting = target.with_name(f"{_WAITING}{secrets.token_hex(8)}")
+            # Not beside the target, which may be in a folder below: `clear_left_behind` looks into the one folder only.
+            waiting = self._folder / f"{_WAITING}{secrets.token_hex(8)}"
             # With a folder's descriptor Python makes the call that follows the link; without, one that does not.
-            descriptors = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
+            descriptors = os.open(_OPEN_FILES, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.link(str(self._descriptor), waiting, src_dir_fd=descriptors, follow_symlinks=True)
             finally:
@@ -88,7 +90,7 @@ class UnnamedFile:
         self.close()
 
     def _open(self) -> int:
-        if hasattr(os, "O_TMPFILE"):
+        if hasattr(os, "O_TMPFILE") and os.path.isdir(_OPEN_FILES):
             try:
                 return os.open(self._folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             except OSError as error:

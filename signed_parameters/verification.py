@@ -40,11 +40,11 @@ def verify_package(
     """Verify a package and return it, ready to be read.
 
     Args:
-        uri: address of the package: `s3://BUCKET/NAME`, `file:///PATH`, or a path. Its envelope is beside it. With
-            `storage`, the package's name there. `MODEL@latest` in the place of the name leads to the package that the
+        uri: address of the package: a path, `s3://BUCKET/NAME`, or one of another kind, as `storage.choose` lists
+            them. Its envelope is beside it. With `storage`, the package's name there. `MODEL@latest` in the place of the name leads to the package that the
             model's latest pointer means.
         policy: what is demanded.
-        storage: where to read; by default `uri` says, and the AWS_... environment variables how to reach S3.
+        storage: where to read; by default `uri` says, and the environment how to reach it.
         now: the time to judge expiry by; by default the clock.
 
     Returns:

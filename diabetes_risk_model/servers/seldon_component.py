@@ -7,7 +7,7 @@ The microservice makes one object, forks, and has each of its processes load: so
 
 import logging
 from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 from diabetes_risk_model.prediction.model import DiabetesRiskModel
 from diabetes_risk_model.prediction.schemas import DiabetesRisk as Risk
@@ -21,13 +21,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class DiabetesRisk:
-    """Answers each row with two probabilities: of no diabetes, and of diabetes.
-
-    Attributes:
-        class_names: what they are of.
-    """
-
-    class_names: ClassVar[list[str]] = [Risk.NO_DIABETES.value, Risk.DIABETES.value]
+    """Answers each row with two probabilities: of no diabetes, and of diabetes."""
 
     def __init__(self, **parameters: object) -> None:
         """Take the settings. Nothing is fetched yet.
@@ -74,6 +68,10 @@ class DiabetesRisk:
         if batch.errors:
             raise _bad_request(describe_errors(batch))
         return [[1.0 - probability, probability] for probability in batch.probabilities]
+
+    def class_names(self) -> list[str]:
+        """Return what the probabilities are of."""
+        return [Risk.NO_DIABETES.value, Risk.DIABETES.value]
 
     @property
     def model_error_handler(self) -> Any:

@@ -1,7 +1,7 @@
 """The command `signed-parameters`.
 
-Exit status: 0 done, 1 refused by verification, 2 usage or configuration, 3 storage. With `--json`, what a command has
-to say goes to standard output as one JSON object, errors included.
+Exit status: 0 done, 1 refused by verification, 2 usage or configuration, 3 storage, 130 and 143 ended by SIGINT and
+SIGTERM. With `--json`, what a command has to say goes to standard output as one JSON object, errors included.
 
 * `keys`: the command that makes keys, `rotation`: those that replace them and end their time.
 * `packages`: those that make and look at packages.
@@ -10,7 +10,7 @@ to say goes to standard output as one JSON object, errors included.
 * `resigning`: the one that signs again what is signed already.
 * `policy`: the command that checks a policy file.
 * `inline`, `oms`: the older inline form, and bundles of OpenSSF model signing.
-* `options`, `passphrases`, `answers`: what commands are asked, and how they answer.
+* `options`, `passphrases`, `answers`: what commands are asked, and how they answer. `signals`: how they are ended.
 """
 
 import click

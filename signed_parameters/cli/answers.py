@@ -8,6 +8,7 @@ from typing import Any, ParamSpec
 
 import click
 
+from signed_parameters.cli.signals import ended_by_signals
 from signed_parameters.errors import SignedParametersError, VerificationError
 
 P = ParamSpec("P")
@@ -47,7 +48,8 @@ def command(function: Callable[P, tuple[list[str], Answer]]) -> Callable[P, None
         as_json = options.pop("as_json")
         status = 0
         try:
-            lines, answer = function(*arguments, **options)
+            with ended_by_signals():
+                lines, answer = function(*arguments, **options)
         except Incomplete as incomplete:
             lines, answer, status = incomplete.lines, incomplete.answer, VerificationError.exit_code
         except SignedParametersError as error:

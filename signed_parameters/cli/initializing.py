@@ -1,8 +1,10 @@
 """The command that fills a model server's folder before it starts, as KServe and Seldon Core ask for it."""
 
 import os
+import resource
 import sys
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -12,13 +14,14 @@ from signed_parameters.cli.answers import Answer, command
 from signed_parameters.extraction import PendingExtraction
 from signed_parameters.policy.file import parse_policy
 from signed_parameters.policy.trust_policy import TrustPolicy
+from signed_parameters.storage import locate
 
 _POLICY = "SIGNED_PARAMETERS_POLICY"
 _POLICY_TEXT = "SIGNED_PARAMETERS_POLICY_TEXT"
 _WRITE = "SIGNED_PARAMETERS_WRITE"
 _TERMINATION_LOG = "SIGNED_PARAMETERS_TERMINATION_LOG"
 _DEFAULT_TERMINATION_LOG = "/dev/termination-log"
-_MAXIMUM_MESSAGE = 4096  # what Kubernetes keeps of it
+_MAXIMUM_MESSAGE = 4096  # bytes that Kubernetes keeps of it
 _PREFIX = "signed-"
 # KServe's own container claims every address with "https://" anywhere in it.
 _WEB, _HTTPS = "web://", "https://"
@@ -69,23 +72,44 @@ def _initialize(
     rules = _policies(policies)
     if len(rules) not in (1, len(pairs)):
         raise click.UsageError("Expected one --policy for all, or one for each SRC.")
-    if len({os.path.realpath(folder) for _, folder in pairs}) != len(pairs):
-        raise click.UsageError("Expected another DST for every SRC.")
+    _check_folders([folder for _, folder in pairs])
     rules = rules * len(pairs) if len(rules) == 1 else rules
     lines, answers = [], []
     with ExitStack() as stack:
+        stack.enter_context(_many_open_files())
         pending = []
         for (source, folder), rule in zip(pairs, rules, strict=True):
-            source = _address(source)
-            print(f"verifying {source}", file=sys.stderr, flush=True)
-            pending.append(stack.enter_context(PendingExtraction(source, folder, rule, files=files)))
-        for (source, folder), one in zip(pairs, pending, strict=True):
+            storage, name = locate(_address(source), limits=rule.limits)
+            address = storage.address(name)  # shown in this form, because one with a password in it was refused
+            print(f"verifying {address}", file=sys.stderr, flush=True)
+            one = stack.enter_context(PendingExtraction(name, folder, rule, files=files, storage=storage))
+            pending.append((address, folder, one))
+        for address, folder, one in pending:
             statement = one.publish()
             lines.append(
-                f"verified {source}, serial {statement.serial}, and wrote {', '.join(one.names)} into {folder}"
+                f"verified {address}, serial {statement.serial}, and wrote {', '.join(one.names)} into {folder}"
             )
-            answers.append({"source": source, "folder": folder, "files": one.names, "serial": statement.serial})
+            answers.append({"source": address, "folder": folder, "files": one.names, "serial": statement.serial})
     return lines, {"initialized": answers}
+
+
+def _check_folders(folders: list[str]) -> None:
+    places = [Path(os.path.realpath(folder)) for folder in folders]
+    if len(set(places)) != len(places):
+        raise click.UsageError("Expected another DST for every SRC.")
+    if any(place in other.parents for place in places for other in places):
+        raise click.UsageError("Expected DSTs with none of them in another: the next start would find it occupied.")
+
+
+@contextmanager
+def _many_open_files() -> Iterator[None]:
+    """Let the process open as many files as it may: each file is open until all of them are verified."""
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
 
 
 def _policies(files: tuple[Path, ...]) -> list[TrustPolicy]:
@@ -120,4 +144,4 @@ def _leave_message(message: str) -> None:
     path = Path(os.environ.get(_TERMINATION_LOG) or _DEFAULT_TERMINATION_LOG)
     with suppress(OSError):
         if path.is_file():
-            path.write_text(message[:_MAXIMUM_MESSAGE])
+            path.write_bytes(message.encode(errors="backslashreplace")[:_MAXIMUM_MESSAGE])

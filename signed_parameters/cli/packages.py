@@ -72,7 +72,10 @@ def sign(
 @policy_options
 @command
 def verify(uri: str, **policy: Any) -> tuple[list[str], Answer]:
-    """Verify a package at a path or s3:// address. Exit status 1 means: refused."""
+    """Verify a package. Exit status 1 means: refused.
+
+    URI is a path, or an s3://, gs://, az:// or https:// address.
+    """
     with sp.verify_package(uri, policy_of(**policy)) as package:
         return [f"verified {uri}", *describe(package.statement), f"signed by          {package.key_id}"], {
             "verified": True,

@@ -20,9 +20,10 @@ from signed_parameters.storage import locate, open_storage
 @click.option("--overwrite", is_flag=True, help="Replace a package of that name, which a service may be reading.")
 @command
 def push(package: Path, folder: str, overwrite: bool) -> tuple[list[str], Answer]:
-    """Store a package and its envelope in a folder: s3://BUCKET/FOLDER, or a path.
+    """Store a package and its envelope in a folder: a path, or s3://BUCKET/FOLDER, gs://..., or az://....
 
-    For S3, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where and who.
+    The environment says how to reach a bucket, and as whom. For S3: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY. docs/addresses.md has the others.
     """
     envelope = Path(f"{package}{ENVELOPE_SUFFIX}")
     for path in (package, envelope):
@@ -41,7 +42,7 @@ def push(package: Path, folder: str, overwrite: bool) -> tuple[list[str], Answer
 @policy_options
 @command
 def pull(uri: str, folder: Path, **policy: Any) -> tuple[list[str], Answer]:
-    """Fetch a package and its envelope into a folder, after verifying it."""
+    """Verify a package at any address, and put it and its envelope into a folder of this machine."""
     rules = policy_of(**policy)
     storage, name = locate(uri, limits=rules.limits)
     with sp.verify_package(name, rules, storage=storage) as package:

@@ -5,8 +5,8 @@
 remotes. `careful_pool` makes connections to servers that are not trusted. `choose` reads addresses.
 """
 
-from signed_parameters.storage.base import Download, Storage
+from signed_parameters.storage.base import Download, Found, Storage
 from signed_parameters.storage.choose import locate, open_storage
 from signed_parameters.storage.file import FileStorage
 
-__all__ = ["Download", "FileStorage", "Storage", "locate", "open_storage"]
+__all__ = ["Download", "FileStorage", "Found", "Storage", "locate", "open_storage"]

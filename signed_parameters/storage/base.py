@@ -23,6 +23,19 @@ class Download:
     chunks: Iterator[bytes]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a storage says of an object.
+
+    Attributes:
+        size: in bytes.
+        state: differs where the object has been changed; what it looks like is the storage's own affair.
+    """
+
+    size: int
+    state: str
+
+
 class Storage(ABC):
     """A folder of objects. Every method raises the `StorageError` that fits what went wrong."""
 
@@ -59,6 +72,33 @@ class Storage(ABC):
         Args:
             suffix: what the names have to end with.
         """
+
+    def find(self, name: str) -> Found:
+        """Return an object's size and state.
+
+        Raises:
+            ConfigurationError: this kind of storage does not tell.
+        """
+        raise self._cannot("does not tell the state of its objects")
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return the bytes of an object from `start` to before `stop`; fewer where it ends before.
+
+        Raises:
+            ConfigurationError: this kind of storage is not read in parts.
+        """
+        raise self._cannot("is not read in parts")
+
+    def remove(self, name: str) -> None:
+        """Remove an object.
+
+        Raises:
+            ConfigurationError: nothing is removed from this kind of storage.
+        """
+        raise self._cannot("is for reading only")
+
+    def _cannot(self, problem: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.address('')} {problem}", expected="a folder, s3://..., gs://... or az://...")
 
     def open_in_place(self, name: str) -> int | None:
         """Return a descriptor of the object where it is a file of this machine, which need not be copied; else None."""

@@ -1,12 +1,15 @@
 """HTTP connections to a server that is not trusted: no redirects, and bounds on what is read of its answers."""
 
+import http.client
+import io
+import ipaddress
 import os
-import threading
+import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
@@ -25,14 +28,46 @@ _MOUNTED_AUTHORITIES = "cabundle.crt"
 _CHUNK_BYTES = 256 << 10  # each is one call here and several of the kernel
 _MAXIMUM_ERROR_BYTES = 16_384
 _MAXIMUM_ANSWER_BYTES = 8 << 20
+_LARGEST_PORT = 65_535
+_URL = re.compile(
+    r"https?://([A-Za-z0-9][A-Za-z0-9._-]*|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(:(?P<port>[0-9]{1,5}))?"
+    r"(/[^?#\x00-\x1f\x7f\ud800-\udfff]*)?"
+)
 
 
 class UnusableAnswer(urllib3.exceptions.HTTPError):
     """The server's answer is not one to go on with. The message says why."""
 
 
-class TookTooLong(Exception):
-    """An object did not come within its time."""
+class TookTooLong(urllib3.exceptions.HTTPError):
+    """An answer did not come within its time."""
+
+
+class _Timely(io.RawIOBase):
+    """What a connection sends, up to a deadline: neither a header nor a body may drip in for ever."""
+
+    def __init__(self, connection: io.RawIOBase, seconds: float) -> None:
+        super().__init__()
+        self._connection = connection
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._deadline:
+            raise TookTooLong
+        return self._connection.readinto(buffer)
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()
+
+
+class _TimelyResponse(http.client.HTTPResponse):
+    def __init__(self, seconds: float, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp = io.BufferedReader(_Timely(self.fp.detach(), seconds))
 
 
 class CarefulPool(urllib3.PoolManager):
@@ -80,6 +115,12 @@ class CarefulPool(urllib3.PoolManager):
         self._only_new = only_new
         self._answers = answers
 
+    def _new_pool(self, *arguments: Any, **options: Any) -> urllib3.HTTPConnectionPool:
+        pool = super()._new_pool(*arguments, **options)
+        timely = {"response_class": staticmethod(partial(_TimelyResponse, self._seconds))}
+        pool.ConnectionCls = type("TimelyConnection", (pool.ConnectionCls,), timely)
+        return pool
+
     def urlopen(  # type: ignore[override]
         self, method: str, url: str, redirect: bool = False, preload_content: bool = True, **options: Any
     ) -> urllib3.BaseHTTPResponse:
@@ -114,10 +155,10 @@ class CarefulPool(urllib3.PoolManager):
             if self._answers == 0:
                 raise UnusableAnswer("more answers than a listing takes")
             self._answers -= 1
-        data, deadline = bytearray(), time.monotonic() + self._seconds
+        data = bytearray()
         while chunk := response.read1(CHUNK_BYTES, decode_content=False):
             data += chunk
-            if len(data) > _MAXIMUM_ANSWER_BYTES or time.monotonic() > deadline:
+            if len(data) > _MAXIMUM_ANSWER_BYTES:
                 raise UnusableAnswer("an answer without end")
         if b"<!" in data:
             raise UnusableAnswer("an answer that is no plain XML")
@@ -148,12 +189,26 @@ def careful_pool(url: str, limits: Limits = DEFAULT_LIMITS, **options: Any) -> C
     if not proxy or proxy_bypass(parts.netloc):
         return CarefulPool(limits, **options)
     try:
-        return _ProxiedPool(limits, proxy_url=proxy if "://" in proxy else f"http://{proxy}", **options)
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        secret = unquote(urlsplit(proxy).netloc.rpartition("@")[0])
+        headers = urllib3.make_headers(proxy_basic_auth=secret) if secret else None
+        return _ProxiedPool(limits, proxy_url=proxy, proxy_headers=headers, **options)
     except (urllib3.exceptions.HTTPError, ValueError):  # the text may hold a password
         raise ConfigurationError(
             f"the proxy for {parts.scheme}:// addresses is not usable",
             expected=f"http://HOST:PORT in {parts.scheme.upper()}_PROXY",
         ) from None
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is the URL of a server or of a folder there: without a password, a query or a fragment."""
+    match = _URL.fullmatch(text)
+    if match is None or not 0 < int(match["port"] or 80) <= _LARGEST_PORT:
+        return False
+    try:
+        return match["ipv6"] is None or bool(ipaddress.IPv6Address(match["ipv6"]))
+    except ValueError:
+        return False
 
 
 def authorities() -> str:
@@ -170,39 +225,17 @@ def authorities() -> str:
     return named
 
 
-def chunks_within(response: urllib3.BaseHTTPResponse, limits: Limits) -> Iterator[bytes]:
-    """Yield the bytes of an answer as they were sent, in chunks, and close it where they take too long.
+def chunks(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    """Yield the bytes of an answer as they were sent, in chunks.
 
-    They are not decoded: what was signed is what is stored, and a compressed answer could expand without bound. A chunk
-    that drips in is waited for by nobody: at the deadline, a timer ends the connection under it.
+    They are not decoded: what was signed is what is stored, and a compressed answer could expand without bound.
 
     Raises:
-        TookTooLong: the deadline came first.
+        TookTooLong: they do not come within the limit for downloads.
         HTTPError: the server broke off.
     """
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        with suppress(OSError, ValueError):
-            response.shutdown()
-
-    timer = threading.Timer(limits.download_seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        while chunk := response.read(_CHUNK_BYTES, decode_content=False):
-            if late.is_set():
-                raise TookTooLong
-            yield chunk
-        if late.is_set():
-            raise TookTooLong
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        if late.is_set():
-            raise TookTooLong from None
-        raise error
-    finally:
-        timer.cancel()
+    while chunk := response.read(_CHUNK_BYTES, decode_content=False):
+        yield chunk
 
 
 def _stores_an_object(method: str, url: str) -> bool:

@@ -53,14 +53,14 @@ def open_storage(location: str, *, settings: "S3Settings | None" = None, limits:
         return _open_https(location, limits)
     if scheme == "pvc":
         claim, _, folder = rest.partition("/")
-        if not claim or ".." in Path(folder).parts:
+        if not claim or ".." in Path(folder).parts or Path(folder).is_absolute():
             raise ConfigurationError(f"{location} is not usable", expected="pvc://CLAIM/FOLDER")
         return FileStorage(Path(os.environ.get("PVC_MOUNT_PATH") or _CLAIMS, folder))
     if scheme == "file":
-        url = urlsplit(location)
-        if url.netloc not in ("", "localhost") or not url.path:
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost") or not slash:
             raise ConfigurationError(f"{location} is not usable", expected="file:///FOLDER, with three slashes")
-        return FileStorage(Path(unquote(url.path)))
+        return FileStorage(Path(unquote(slash + path)))
     raise ConfigurationError(f"{location} is of an unknown kind", expected=_EXPECTED, found=f"{scheme}://")
 
 
@@ -70,14 +70,22 @@ def locate(uri: str, *, settings: "S3Settings | None" = None, limits: Limits = D
     Raises:
         ConfigurationError: the address is of a kind that is not known, or names no object.
     """
+    by_url = uri.startswith(("https://", "http://"))
+    if by_url:
+        from signed_parameters.storage.https import check_url
+
+        check_url(uri)
     folder, separator, name = uri.rpartition("/")
+    if not separator and is_remote(uri):
+        folder, separator, name = uri.partition(":")
+        folder += separator
     if not name or folder.endswith(":/"):
         raise ConfigurationError(f"{uri!r} names no package", expected="an address that ends with a file's name")
     if folder == "file://":
         folder = "file:///"
     root = "/" if separator and not folder else "."
     storage = open_storage(folder or root, settings=settings, limits=limits)
-    return storage, unquote(name) if uri.startswith(("file://", "https://", "http://")) else name
+    return storage, unquote(name) if by_url or uri.startswith("file://") else name
 
 
 def _open_bucket(scheme: str, rest: str, location: str, settings: "S3Settings | None", limits: Limits) -> Storage:
@@ -94,6 +102,9 @@ def _open_bucket(scheme: str, rest: str, location: str, settings: "S3Settings | 
 
 
 def _open_https(location: str, limits: Limits) -> Storage:
+    from signed_parameters.storage.https import HttpsStorage, check_url
+
+    check_url(location)
     url = urlsplit(location)
     azure = _AZURE.fullmatch(url.netloc)
     # Without credentials it is a public container, which any HTTPS client can read.
@@ -104,6 +115,4 @@ def _open_https(location: str, limits: Limits) -> Storage:
         if not container:
             raise ConfigurationError(f"{location} names no container", expected=f"https://{url.netloc}/CONTAINER")
         return azure_storage(container, folder, limits, {"account_name": azure["account"]})
-    from signed_parameters.storage.https import HttpsStorage
-
     return HttpsStorage(location, limits)

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.limits import CHUNK_BYTES, Limits
-from signed_parameters.storage.base import Download, Storage, took_too_long
-from signed_parameters.storage.careful_pool import authorities
+from signed_parameters.storage.base import Download, Found, Storage, took_too_long
+from signed_parameters.storage.careful_pool import authorities, is_url
 from signed_parameters.storage.file import already_there
 
 if TYPE_CHECKING:
@@ -30,7 +30,21 @@ if TYPE_CHECKING:
 _RETRIES = 2
 _RETRY_SECONDS = 60
 _PARTS_FROM_BYTES = 64 << 20
+_LISTED_AT_ONCE = 1000
 _STATUS = re.compile(r"status code: ([0-9]{3})")
+_GOOGLE_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_AZURE_CONTAINER = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]|\$(root|web|logs)")
+# What the library says of settings may repeat a secret. Only these parts of it are shown.
+_SAYINGS = (
+    *(
+        "Account must be specified",
+        "Invalid Access Key",
+        "Missing component in SAS query pair",
+        "Error reading pem file",
+    ),
+    *("Unable to open service account file", "Unable to decode service account file", "No certificates found"),
+    *("failed to parse", "Unable parse source url"),
+)
 # Names that the library does not know itself.
 _AZURE_VARIABLES = {
     "account_key": "AZURE_STORAGE_ACCESS_KEY",
@@ -79,6 +93,30 @@ class CloudStorage(Storage):
                     raise took_too_long(self.address(name), self._limits)
                 yield chunk
 
+    def find(self, name: str) -> Found:
+        """Return the object's size and state."""
+        import obstore
+
+        with self._errors(name):
+            found = obstore.head(self._store, self._folder + name)
+        return Found(found["size"], found["e_tag"] or found["last_modified"].isoformat())
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return a part of the object."""
+        import obstore
+
+        if start >= stop:
+            return b""
+        with self._errors(name):
+            return bytes(obstore.get_range(self._store, self._folder + name, start=start, end=stop))
+
+    def remove(self, name: str) -> None:
+        """Remove the object."""
+        import obstore
+
+        with self._errors(name):
+            obstore.delete(self._store, self._folder + name)
+
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Upload a file."""
         self.check_source(source)
@@ -111,7 +149,7 @@ class CloudStorage(Storage):
         import obstore
 
         with self._errors(""):
-            listed = obstore.list(self._store, prefix=self._folder or None)
+            listed = obstore.list(self._store, prefix=self._folder or None, chunk_size=_LISTED_AT_ONCE)
             for number, page in enumerate(listed):
                 if number == self._limits.listing_pages:
                     raise Unavailable(f"{self._root} lists without end")
@@ -167,13 +205,15 @@ def google_storage(bucket: str, folder: str, limits: Limits, config: Mapping[str
         config: settings of obstore's GCSStore; by default the environment says.
 
     Raises:
-        ConfigurationError: obstore is not installed, or the settings are not usable.
+        ConfigurationError: obstore is not installed, or the name or the settings are not usable.
     """
+    _check_name(bucket, _GOOGLE_BUCKET, "a bucket of Google Cloud Storage")
     settings = dict(config or {})
     server = settings.pop("endpoint", "") if config else os.environ.get("STORAGE_EMULATOR_HOST", "")
     if server and "://" not in server:
         server = f"http://{server}"
     if server:
+        _check_server(server, bucket)
         # The only form in which the library takes another server, and asks nobody for a token.
         fields = {
             "gcs_base_url": server,
@@ -197,11 +237,14 @@ def azure_storage(container: str, folder: str, limits: Limits, config: Mapping[s
         config: settings of obstore's AzureStore; what is not there, the environment says.
 
     Raises:
-        ConfigurationError: obstore is not installed, or the settings are not usable.
+        ConfigurationError: obstore is not installed, or the name or the settings are not usable.
     """
+    _check_name(container, _AZURE_CONTAINER, "a container of Azure")
     settings = {setting: os.environ[name] for setting, name in _AZURE_VARIABLES.items() if os.environ.get(name)}
     settings.update(config or {})
     endpoint = settings.get("endpoint") or os.environ.get("AZURE_ENDPOINT", "")
+    if endpoint:
+        _check_server(endpoint, container)
     options = _client_options(limits, plain=endpoint.startswith("http://"))
     return CloudStorage(_open("AzureStore", container, settings, options), f"az://{container}", folder, limits)
 
@@ -222,10 +265,28 @@ def _open(kind: str, bucket: str, settings: Mapping[str, Any], options: Mapping[
             retry_config={"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_SECONDS)},
         )
     except (exceptions.BaseError, ValueError, TypeError, OSError) as error:
-        # The first line says what is wrong. Those behind it may repeat a secret.
-        found = str(error).partition("\n")[0][:200]
-        raise ConfigurationError(f"the settings for {bucket} are not usable", found=found) from None
+        found = next((saying for saying in _SAYINGS if saying in str(error)), type(error).__name__)
+        raise _not_usable(bucket, found=found) from None
     return opened
+
+
+def _check_name(name: str, pattern: re.Pattern[str], what: str) -> None:
+    if not pattern.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} cannot be {what}", expected="small letters, digits and dashes, three at least"
+        )
+
+
+def _check_server(url: str, bucket: str) -> None:
+    # The library ends with a crash at some that are none.
+    if not is_url(url):
+        raise _not_usable(bucket, expected="http://HOST:PORT or https://HOST as the server, without a password")
+
+
+def _not_usable(bucket: str, **details: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the settings for {bucket} are not usable", **details, remedy="Check the environment variables."
+    )
 
 
 def _client_options(limits: Limits, *, plain: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.files import replacement
 from signed_parameters.limits import CHUNK_BYTES
-from signed_parameters.storage.base import Download, Storage
+from signed_parameters.storage.base import Download, Found, Storage
 
 
 class FileStorage(Storage):
@@ -43,6 +43,33 @@ class FileStorage(Storage):
         with self._errors(name):
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
+
+    def find(self, name: str) -> Found:
+        """Return the file's size and state."""
+        with self._opened(name) as descriptor:
+            found = os.fstat(descriptor)
+        return Found(found.st_size, f"{found.st_ino}.{found.st_mtime_ns}")
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return a part of the file."""
+        data = bytearray()
+        with self._opened(name) as descriptor, self._errors(name):
+            while chunk := os.pread(descriptor, min(stop - start - len(data), CHUNK_BYTES), start + len(data)):
+                data += chunk
+        return bytes(data)
+
+    def remove(self, name: str) -> None:
+        """Remove the file."""
+        with self._errors(name):
+            os.unlink(self._folder / name)
+
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        descriptor = self.open_in_place(name)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Copy a file into the folder, by way of a temporary one beside it."""

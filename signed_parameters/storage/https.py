@@ -12,7 +12,7 @@ import urllib3
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.limits import DEFAULT_LIMITS, Limits
 from signed_parameters.storage.base import Download, Storage, took_too_long
-from signed_parameters.storage.careful_pool import TookTooLong, careful_pool, chunks_within
+from signed_parameters.storage.careful_pool import TookTooLong, careful_pool, chunks, is_url
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _OK = 200
@@ -31,17 +31,10 @@ class HttpsStorage(Storage):
             headers: that go with every request, such as `Authorization`.
 
         Raises:
-            ConfigurationError: the URL is not usable, or has a name, a password, a query or a fragment.
+            ConfigurationError: the URL is not usable, as `check_url` has it.
         """
-        try:
-            parts = urlsplit(folder)
-            usable = bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable or parts.username is not None or parts.query or parts.fragment:
-            raise ConfigurationError(
-                "the address is not usable", expected="https://HOST/FOLDER, without a password or a query"
-            )
+        check_url(folder)
+        parts = urlsplit(folder)
         if parts.scheme != _SECURE and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise ConfigurationError(f"{folder} is not usable", expected="https://...", found=f"{parts.scheme}://")
         self._folder = folder.rstrip("/")
@@ -51,7 +44,7 @@ class HttpsStorage(Storage):
 
     def address(self, name: str) -> str:
         """Return the object's URL."""
-        return f"{self._folder}/{quote(name)}"
+        return f"{self._folder}/{quote(name, errors='surrogateescape')}"
 
     @contextmanager
     def stream(self, name: str) -> Iterator[Download]:
@@ -66,11 +59,8 @@ class HttpsStorage(Storage):
             response.close()
 
     def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        try:
-            with self._errors(name):
-                yield from chunks_within(response, self._limits)
-        except TookTooLong:
-            raise took_too_long(self.address(name), self._limits) from None
+        with self._errors(name):
+            yield from chunks(response)
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Refuse."""
@@ -114,6 +104,8 @@ class HttpsStorage(Storage):
     def _errors(self, name: str) -> Iterator[None]:
         try:
             yield
+        except TookTooLong:
+            raise took_too_long(self.address(name), self._limits) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
             raise Unavailable(
@@ -121,3 +113,16 @@ class HttpsStorage(Storage):
                 found=type(reason).__name__,
                 remedy="Check that the server runs and that its address is right, then try again.",
             ) from None
+
+
+def check_url(url: str) -> None:
+    """Raise ConfigurationError where a URL is not usable, or has a password, a query or a fragment.
+
+    Those may be secrets. So it is not shown, and none is ever part of an address that is shown later.
+    """
+    if not is_url(url):
+        raise ConfigurationError(
+            "the address is not usable",
+            expected="https://HOST/FOLDER, without a password or a query",
+            remedy="Tokens are given by the environment, not in addresses.",
+        )

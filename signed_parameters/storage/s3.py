@@ -14,8 +14,8 @@ from minio.helpers import check_bucket_name
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.limits import DEFAULT_LIMITS, Limits
-from signed_parameters.storage.base import Download, Storage, took_too_long
-from signed_parameters.storage.careful_pool import TookTooLong, UnusableAnswer, chunks_within
+from signed_parameters.storage.base import Download, Found, Storage, took_too_long
+from signed_parameters.storage.careful_pool import TookTooLong, UnusableAnswer, chunks
 from signed_parameters.storage.file import already_there
 from signed_parameters.storage.s3_settings import S3Settings
 
@@ -56,11 +56,35 @@ class S3Storage(Storage):
             response.close()
 
     def _chunks(self, name: str, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        with self._errors(name):
+            yield from chunks(response)
+
+    def find(self, name: str) -> Found:
+        """Return the object's size and state."""
+        with self._errors(name):
+            found = self._client.stat_object(self._bucket, self._folder + name)
+        return Found(found.size or 0, found.etag or "")
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return a part of the object."""
+        if start >= stop:
+            return b""
+        with self._errors(name):
+            response = self._client.get_object(self._bucket, self._folder + name, start, stop - start)
         try:
-            with self._errors(name):
-                yield from chunks_within(response, self._limits)
-        except TookTooLong:
-            raise took_too_long(self.address(name), self._limits) from None
+            data = bytearray()
+            for chunk in self._chunks(name, response):
+                data += chunk
+                if len(data) > stop - start:  # a server may answer with more than it was asked for
+                    raise self.too_large(f"a part of {name}", stop - start, "more than that")
+            return bytes(data)
+        finally:
+            response.close()
+
+    def remove(self, name: str) -> None:
+        """Remove the object."""
+        with self._errors(name):
+            self._client.remove_object(self._bucket, self._folder + name)
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Upload a file."""
@@ -113,6 +137,8 @@ class S3Storage(Storage):
         address, server = self.address(name), self._settings.endpoint
         try:
             yield
+        except TookTooLong:
+            raise took_too_long(address, self._limits) from None
         except (S3Error, InvalidResponseError, ServerError) as error:
             code, status = _code_and_status(error)
             found = f"{code} (HTTP {status})" if code else f"HTTP {status}"

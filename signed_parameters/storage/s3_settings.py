@@ -78,7 +78,8 @@ class S3Settings:
         """
         match = _ENDPOINT.fullmatch(self.endpoint)
         if match is None or int(match["port"] or 0) > _LARGEST_PORT:
-            found = "a name or a password" if "@" in self.endpoint else repr(self.endpoint)
+            # What stands before an @ or behind a question mark may be a secret.
+            found = "a name, a password or a query" if set("@?#") & set(self.endpoint) else repr(self.endpoint)
             raise ConfigurationError(
                 "the S3 endpoint is not usable", expected="http://HOST:PORT or https://HOST", found=found
             )

@@ -1,6 +1,6 @@
 """The environments of the servers, made by `python -m tests.servers.environments`; without them the tests skip.
 
-MLServer's and Seldon's are those of the benchmarks. `project` holds what the components need beside their server, whose
+MLServer's and Seldon's are those of the benchmarks. `beside_a_server` holds what the components need, whose server's
 own packages stay as they are.
 """
 
@@ -11,9 +11,15 @@ import pytest
 
 from benchmarks.load import LoadError
 from benchmarks.peers import environments
+from benchmarks.services import ROOT
 
 HERE = Path(__file__).parent
-LOCKS = {"mlserver": environments.HERE, "seldon": environments.HERE, "kserve": HERE, "project": HERE}
+LOCKS = {
+    "mlserver": environments.HERE,
+    "seldon": environments.HERE,
+    "kserve": HERE,
+    "beside_a_server": ROOT / "deployment",
+}
 
 
 def environment(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""A server of KServe for a folder with an ONNX model, as its custom predictors are written. KServe's environment runs it."""
+"""A server of KServe for a folder with an ONNX model, as its custom predictors are written; KServe's environment."""
 
 import argparse
 from pathlib import Path

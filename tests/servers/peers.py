@@ -15,7 +15,7 @@ Rows = Sequence[Sequence[float | None]]
 
 def beside_the_server() -> dict[str, str]:
     """Return the variable that lets a server import this project, and what the project needs."""
-    packages = environment("project") / "lib" / "python3.11" / "site-packages"
+    packages = environment("beside_a_server") / "lib" / "python3.11" / "site-packages"
     return {"PYTHONPATH": f"{ROOT}:{packages}"}
 
 

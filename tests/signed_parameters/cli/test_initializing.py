@@ -1,5 +1,6 @@
 """`initialize`, as KServe and Seldon Core call it: SRC DST, and the rest by the environment."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,30 @@ def test_without_a_termination_log_none_is_made(ready: Run, monkeypatch: pytest.
     assert not Path("termination-log").exists()
 
 
+def test_the_reason_fits_the_pod_s_status(ready: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Path("termination-log")
+    log.touch()
+    monkeypatch.setenv("SIGNED_PARAMETERS_TERMINATION_LOG", str(log))
+    ready("initialize", "p.zip", "models", "--write", f"{'é' * 3000}=a", code=2)
+    assert log.stat().st_size == 4096
+    assert "éééé" in log.read_bytes().decode(errors="ignore")
+
+
+def test_more_files_than_may_be_open_at_first(ready: Run) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for number in range(300):
+        Path(f"files/plots/{number}.png").touch()
+    ready("build", "many.zip", "files")
+    ready("sign", "many.zip", *ready.SIGNING, "--serial", "8")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        ready("initialize", "many.zip", "models")
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (256, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(_files("models")) == 302
+
+
 def test_several_folders_are_filled_all_or_none(ready: Run) -> None:
     ready("build", "q.zip", "files")
     ready("sign", "q.zip", *ready.SIGNING, "--serial", "8")
@@ -113,6 +138,11 @@ def test_each_may_have_a_policy_of_its_own(ready: Run) -> None:
     [
         (("p.zip",), "Expected a DST for every SRC"),
         (("p.zip", "a", "p.zip", "./a"), "Expected another DST for every SRC"),
+        (("p.zip", "a", "p.zip", "a/b"), "none of them in another"),
+        (("p.zip", "a/b/c", "p.zip", "a"), "none of them in another"),
+        (("p.zip", ""), "the name of the folder to write to is empty"),
+        (("https://h.invalid/p.zip?sig=SECRET", "a"), "without a password or a query"),
+        (("https://name:SECRET@h.invalid/p.zip", "a"), "without a password or a query"),
         (("p.zip", "a", "--policy", "policy.yaml", "--policy", "policy.yaml"), "one --policy for all"),
         (("p.zip", "a", "--write", "=x"), "--write is not usable"),
         (("p.zip", "a", "--policy", "none.yaml"), "none.yaml"),
@@ -123,8 +153,10 @@ def test_what_is_asked_wrongly_is_explained(
 ) -> None:
     Path("termination-log").touch()
     monkeypatch.setenv("SIGNED_PARAMETERS_TERMINATION_LOG", "termination-log")
-    assert message in ready("initialize", *arguments, code=2).stderr
+    said = ready("initialize", *arguments, code=2).stderr
+    assert message in said
     assert message in Path("termination-log").read_text()
+    assert "SECRET" not in said + Path("termination-log").read_text()
 
 
 def test_without_a_policy_nothing_is_trusted(ready: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from signed_parameters.storage.s3 import S3Storage
         ("file:///folder/package.zip", "/folder/package.zip"),
         ("file://localhost/folder/package.zip", "/folder/package.zip"),
         ("file:///folder%20name/a%20b.zip", "/folder name/a b.zip"),
+        ("file:///folder#1/a?b.zip", "/folder#1/a?b.zip"),
         ("s3://bucket/package.zip", "s3://bucket/package.zip"),
         ("s3://bucket/a/b/package.zip", "s3://bucket/a/b/package.zip"),
         ("s3://bucket/a%20b.zip", "s3://bucket/a%20b.zip"),
@@ -34,6 +35,8 @@ def test_an_address_leads_to_its_object(uri: str, address: str) -> None:
     [
         *("", "/", "folder/", "s3://", "s3://bucket", "s3://bucket/", "s3:///package.zip", "file://", "file:///"),
         *("file://host/package.zip", "file://folder/package.zip", "http://host/package.zip", "ftp://a/b", "x://y/z"),
+        *("file://[x/y", "https://[::1/package.zip", "https://[zz]/package.zip", "https://host/\udcff.zip"),
+        *("gs://a b/package.zip", "gs://../package.zip", "gs://b?c=d/package.zip", "az://UPPER/p.zip", "az://a/p.zip"),
     ],
 )
 def test_an_address_that_leads_nowhere_is_refused(uri: str) -> None:

@@ -172,6 +172,28 @@ def test_an_error_shows_no_secret_and_no_answer_of_the_server(monkeypatch: pytes
     assert "127.0.0.1" not in str(caught_away.value)
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"GOOGLE_SERVICE_ACCOUNT_KEY": '"very-secret"'},
+        {"GOOGLE_SERVICE_ACCOUNT_KEY": '{"disable_oauth": "very-secret"}'},
+        {"GOOGLE_SERVICE_ACCOUNT_KEY": "very-secret"},
+        {"STORAGE_EMULATOR_HOST": "http://name:very-secret@host"},
+        {"STORAGE_EMULATOR_HOST": "::very-secret::"},
+        {"AZURE_ENDPOINT": "very-secret"},
+        {"AZURE_ENDPOINT": "https://host/?sig=very-secret"},
+        {"AZURE_STORAGE_SAS_KEY": "very-secret"},
+        {"AZURE_STORAGE_ACCOUNT_KEY": "very-secret"},
+    ],
+)
+def test_no_setting_that_is_not_usable_is_shown(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"AZURE_STORAGE_ACCOUNT_NAME": "account", **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(sp.ConfigurationError, match="settings for models are not usable") as caught:
+        open_storage(f"{'az' if next(iter(environment)).startswith('AZURE') else 'gs'}://models", limits=QUICK)
+    assert "very-secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["{", json.dumps({"client_email": "a"}), ""])
 def test_credentials_that_are_none_are_refused(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "key.json").write_text(text)
@@ -190,6 +212,16 @@ def test_a_remote_is_one_only_where_it_is_configured(monkeypatch: pytest.MonkeyP
     assert is_remote("name:bucket/folder")
     assert not is_remote("name://bucket")
     assert not is_remote("/name:bucket")
+
+
+def test_an_object_at_the_top_of_a_remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCLONE_CONFIG_NAME_TYPE", "http")
+    monkeypatch.setenv("RCLONE_CONFIG_NAME_URL", "https://h.invalid/")
+    storage, name = locate("name:package.zip")
+    assert storage.address(name) == "https://h.invalid/package.zip"
+    monkeypatch.setenv("RCLONE_CONFIG_NAME_TYPE", "s3")
+    with pytest.raises(sp.ConfigurationError, match="names no bucket"):
+        locate("name:package.zip")
 
 
 def test_a_remote_of_another_type_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,17 @@ def test_an_address_that_is_not_usable_is_refused(address: str) -> None:
     assert "abc" not in str(caught.value)
 
 
+@pytest.mark.parametrize("address", ["https://h.invalid/p.zip?sig=SECRET", "https://h.invalid/p.zip#SECRET"])
+@pytest.mark.parametrize("host", ["h.invalid", "account.blob.core.windows.net"])
+def test_an_address_with_a_token_is_neither_asked_nor_shown(
+    address: str, host: str, policy: sp.TrustPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_SAS_KEY", "sv=1&sig=abc")
+    with pytest.raises(sp.ConfigurationError, match="Tokens are given by the environment") as caught:
+        sp.verify_package(address.replace("h.invalid", host), policy)
+    assert "SECRET" not in str(caught.value)
+
+
 def test_a_server_that_is_away_is_named() -> None:
     with pytest.raises(sp.Unavailable, match=r"does not answer, or broke off, at http://127\.0\.0\.1:9/a"):
         HttpsStorage("http://127.0.0.1:9", QUICK).read("a", 100)
@@ -112,7 +123,9 @@ def test_a_claim_is_read_where_it_is_mounted(
     assert open_storage("pvc://claim/folder").address("a") == "/mnt/pvc/folder/a"
 
 
-@pytest.mark.parametrize("address", ["pvc://", "pvc:///folder", "pvc://claim/../folder", "pvc://claim/a/../../b"])
+@pytest.mark.parametrize(
+    "address", ["pvc://", "pvc:///folder", "pvc://claim/../folder", "pvc://claim//etc", "pvc://claim/a/../../b"]
+)
 def test_a_claim_cannot_be_left(address: str) -> None:
     with pytest.raises(sp.ConfigurationError, match="pvc://CLAIM/FOLDER"):
         open_storage(address)

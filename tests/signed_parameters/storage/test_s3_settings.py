@@ -1,5 +1,6 @@
 """What the environment says of an S3 server, by the names of the AWS tools, of KServe, and of Seldon Core."""
 
+import base64
 import http.server
 import os
 import threading
@@ -58,13 +59,15 @@ def test_a_session_token_is_sent_and_not_shown() -> None:
 
 
 @pytest.fixture
-def proxy() -> Iterator[tuple[str, list[str]]]:
-    """A proxy that answers everything itself, and the URLs that it was asked for."""
+def proxy() -> Iterator[tuple[str, list[str], list[str | None]]]:
+    """A proxy that answers everything itself, the URLs that it was asked for, and who asked as they say."""
     asked: list[str] = []
+    askers: list[str | None] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
+            askers.append(self.headers["Proxy-Authorization"])
             self.send_response(200)
             self.send_header("Content-Length", "5")
             self.end_headers()
@@ -76,14 +79,14 @@ def proxy() -> Iterator[tuple[str, list[str]]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    yield f"http://127.0.0.1:{server.server_address[1]}", asked, askers
     server.shutdown()
     thread.join()
     server.server_close()
 
 
 def test_the_environment_s_proxy_is_used(proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    url, asked = proxy
+    url, asked, _ = proxy
     monkeypatch.setenv("HTTP_PROXY", url.removeprefix("http://"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://storage.invalid:9000")
     assert open_storage("s3://bucket/folder").read("a", 100) == b"hello"
@@ -93,13 +96,30 @@ def test_the_environment_s_proxy_is_used(proxy: Any, monkeypatch: pytest.MonkeyP
 def test_no_proxy_is_used_where_the_environment_says_so(
     proxy: Any, s3_server: Any, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, asked = proxy
+    url, asked, _ = proxy
     monkeypatch.setenv("HTTP_PROXY", url)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     storage = open_storage(f"s3://{s3_bucket}", settings=s3_server.settings)
     storage.write_bytes("a", b"true")
     assert storage.read("a", 100) == b"true"
     assert asked == []
+
+
+def test_a_proxy_gets_its_password(proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    url, _, askers = proxy
+    monkeypatch.setenv("HTTP_PROXY", url.replace("://", "://name:p%40ss@"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://storage.invalid:9000")
+    assert open_storage("s3://bucket").read("a", 100) == b"hello"
+    assert askers == [f"Basic {base64.b64encode(b'name:p@ss').decode()}"]
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://h/?token=very-secret", "http://name:very-secret@h", "http://h#very-secret"]
+)
+def test_an_endpoint_that_is_not_usable_is_not_shown_with_its_secret(endpoint: str) -> None:
+    with pytest.raises(sp.ConfigurationError, match="S3 endpoint is not usable") as caught:
+        S3Settings(endpoint).client()
+    assert "very-secret" not in str(caught.value)
 
 
 def test_a_proxy_that_is_not_usable_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
