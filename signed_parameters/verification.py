@@ -41,8 +41,8 @@ def verify_package(
 
     Args:
         uri: address of the package: a path, `s3://BUCKET/NAME`, or one of another kind, as `storage.choose` lists
-            them. Its envelope is beside it. With `storage`, the package's name there. `MODEL@latest` in the place of the name leads to the package that the
-            model's latest pointer means.
+            them. Its envelope is beside it. With `storage`, the package's name there. `MODEL@latest` in the place of
+            the name leads to the package that the model's latest pointer means.
         policy: what is demanded.
         storage: where to read; by default `uri` says, and the environment how to reach it.
         now: the time to judge expiry by; by default the clock.

@@ -96,7 +96,7 @@ def _open_bucket(scheme: str, rest: str, location: str, settings: "S3Settings | 
         from signed_parameters.storage.s3 import S3Storage
 
         return S3Storage(bucket, folder, settings, limits)
-    from signed_parameters.storage.clouds import azure_storage, google_storage
+    from signed_parameters.storage.cloud_settings import azure_storage, google_storage
 
     return (google_storage if scheme == "gs" else azure_storage)(bucket, folder, limits)
 
@@ -109,7 +109,7 @@ def _open_https(location: str, limits: Limits) -> Storage:
     azure = _AZURE.fullmatch(url.netloc)
     # Without credentials it is a public container, which any HTTPS client can read.
     if azure is not None and any(name.startswith(_AZURE_CREDENTIALS) for name in os.environ):
-        from signed_parameters.storage.clouds import azure_storage
+        from signed_parameters.storage.cloud_settings import azure_storage
 
         container, _, folder = unquote(url.path).strip("/").partition("/")
         if not container:

@@ -64,17 +64,17 @@ class HttpsStorage(Storage):
 
     def write(self, name: str, source: Path, *, overwrite: bool = False) -> None:
         """Refuse."""
-        self._cannot("be written to")
+        self._refuse("be written to")
 
     def write_bytes(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
         """Refuse."""
-        self._cannot("be written to")
+        self._refuse("be written to")
 
     def names(self, suffix: str = "") -> Iterator[str]:
         """Refuse."""
-        self._cannot("be listed")
+        self._refuse("be listed")
 
-    def _cannot(self, what: str) -> Never:
+    def _refuse(self, what: str) -> Never:
         raise ConfigurationError(
             f"{self._folder} cannot {what}",
             expected="s3://..., gs://..., az://..., or a folder",

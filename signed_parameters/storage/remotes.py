@@ -67,7 +67,7 @@ def _s3(name: str, bucket: str, folder: str, limits: Limits) -> Storage:
 
 
 def _google(name: str, bucket: str, folder: str, limits: Limits) -> Storage:
-    from signed_parameters.storage.clouds import google_storage
+    from signed_parameters.storage.cloud_settings import google_storage
 
     config: dict[str, Any] = {
         "service_account_key": _option(name, "SERVICE_ACCOUNT_CREDENTIALS"),
@@ -79,7 +79,7 @@ def _google(name: str, bucket: str, folder: str, limits: Limits) -> Storage:
 
 
 def _azure(name: str, container: str, folder: str, limits: Limits) -> Storage:
-    from signed_parameters.storage.clouds import azure_storage
+    from signed_parameters.storage.cloud_settings import azure_storage
 
     config: dict[str, Any] = {
         "account_name": _option(name, "ACCOUNT"),

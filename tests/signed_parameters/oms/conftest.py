@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+from signed_parameters import oms
+
 
 @dataclass(frozen=True)
 class PemPair:
@@ -70,3 +72,9 @@ def model_signing(tmp_path: Path) -> Command:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     return run
+
+
+@pytest.fixture
+def signature(folder: Path, pair: PemPair) -> Path:
+    """A bundle of `folder`, beside it."""
+    return oms.sign_folder(folder, pair.private, folder.with_name("model.sig"))

@@ -1,4 +1,4 @@
-"""Real servers of other kinds than S3: Azure's emulator, two that speak Google's protocol, and HTTPS with a CA."""
+"""Servers: Azure's emulator, two that speak Google's protocol, HTTPS with a CA, and raw ones that misbehave."""
 
 import base64
 import datetime
@@ -156,6 +156,56 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Say nothing."""
+
+
+class RawServer:
+    """Answers every request with given bytes, or by a function that is handed the connection, and closes."""
+
+    def __init__(self, answer: bytes | Callable[[socket.socket], object]) -> None:
+        self.answer = answer
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                connection.settimeout(5)
+                request = b""
+                while b"\r\n\r\n" not in request and (part := connection.recv(65_536)):
+                    request += part
+                if request:
+                    self.requests.append(request)
+                    if callable(self.answer):
+                        self.answer(connection)
+                    else:
+                        connection.sendall(self.answer)
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[bytes | Callable[[socket.socket], object]], RawServer]]:
+    servers: list[RawServer] = []
+
+    def start(answer: bytes | Callable[[socket.socket], object]) -> RawServer:
+        servers.append(RawServer(answer))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 def _program(variable: str, name: str, what: str) -> str:

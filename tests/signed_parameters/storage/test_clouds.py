@@ -12,7 +12,7 @@ import pytest
 
 import signed_parameters as sp
 from signed_parameters.storage import Storage, locate, open_storage
-from signed_parameters.storage.clouds import azure_storage
+from signed_parameters.storage.cloud_settings import azure_storage
 from signed_parameters.storage.remotes import is_remote
 
 MEBIBYTE = 1 << 20

@@ -80,6 +80,13 @@ def test_a_web_server_is_for_reading(trusted: Any, tmp_path: Path) -> None:
     ):
         with pytest.raises(sp.ConfigurationError, match="for reading packages only"):
             action()
+    for other, message in (
+        (lambda: storage.find("a"), "does not tell the state"),
+        (lambda: storage.read_range("a", 0, 1), "is not read in parts"),
+        (lambda: storage.remove("a"), "is for reading only"),
+    ):
+        with pytest.raises(sp.ConfigurationError, match=f"^{trusted.url}/ {message}"):
+            other()
 
 
 @pytest.mark.parametrize(
