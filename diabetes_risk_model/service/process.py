@@ -196,7 +196,7 @@ class ServiceProcess:
         while self._started().running:
             if self.status("/api/health/ready" if self._wait_ready else "/api/health") in self._awaited():
                 return
-            if self.refuses():
+            if self._wait_ready and self.refuses():
                 raise self._failure("runs, but refused to load its model")
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready in {self._seconds:g} seconds")
