@@ -6,6 +6,7 @@ The subpackages are the steps of the flow, in order, and none reaches back:
 * `training` -- profile, train, evaluate, reduce, export, and write the package's files.
 * `prediction` -- fetch, verify, load, predict: the model class that a service holds.
 * `service` -- serve over HTTP.
+* `scoring` -- score files of any number of rows.
 * `servers` -- the model in the servers of others: Seldon Core, MLServer.
 """
 

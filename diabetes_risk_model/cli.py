@@ -16,6 +16,8 @@ import click
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import console, step
+from diabetes_risk_model.promotion.commands import promote
+from diabetes_risk_model.scoring.command import score
 from diabetes_risk_model.service.authentication.commands import users
 from signed_parameters import SignedParametersError
 
@@ -112,8 +114,22 @@ def profile(source: str, seed: int, out: Path) -> None:
 @click.option("--profile", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=_ARTEFACTS, show_default=True)
 @click.option("--parameters-version", default=None, help="Default: today, as 2026_11_21.")
+@click.option("--track", is_flag=True, help="Log the run in MLflow, store the signed package, register a version.")
+@click.option("--key", default=None, help="With --track: file of the signing key, or env:NAME.")
+@click.option("--serial", type=click.IntRange(min=0), default=None, help="With --track. Default: the key's next.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default=None, help="As of `promote`.")
 @_command
-def train(source: str, seed: int, profile: str, out: Path, parameters_version: str | None) -> None:
+def train(
+    source: str,
+    seed: int,
+    profile: str,
+    out: Path,
+    parameters_version: str | None,
+    track: bool,
+    key: str | None,
+    serial: int | None,
+    config: Path | None,
+) -> None:
     """Train, evaluate, reduce and export; write the package's files."""
     from diabetes_risk_model.data.sources import load_survey
     from diabetes_risk_model.packaging import check_parameters_version
@@ -121,6 +137,7 @@ def train(source: str, seed: int, profile: str, out: Path, parameters_version: s
 
     parameters_version = _today() if parameters_version is None else parameters_version
     check_parameters_version(parameters_version)
+    register = _registration(key, serial, config) if track else None
     out.mkdir(parents=True, exist_ok=True)
     with step("Load the survey") as running:
         survey = load_survey(source, seed=seed)
@@ -134,6 +151,8 @@ def train(source: str, seed: int, profile: str, out: Path, parameters_version: s
         parameters_version=parameters_version,
     )
     _say(f"The package's files are in {out}; look at {out / 'card.html'}.")
+    if register is not None:
+        register(out)
 
 
 @main.command()
@@ -192,7 +211,28 @@ def compose_env(package: Path, keys: tuple[str, ...], s3_url: str | None, out: P
     _say(f"wrote {out} for {package.name}; next: docker compose up")
 
 
+def _registration(key: str | None, serial: int | None, config: Path | None) -> Callable[[Path], None]:
+    """Return what registers a trained model. What it needs is read first: a mistake must not cost a training."""
+    from diabetes_risk_model.promotion.settings import load_settings, settings_path
+    from diabetes_risk_model.promotion.tracking import track
+    from signed_parameters.cli.passphrases import signing_key
+
+    if key is None:
+        raise click.UsageError("--track needs --key: what is registered is signed.")
+    settings, signer = load_settings(config or settings_path()), signing_key(key)
+
+    def register(artefacts: Path) -> None:
+        with step("Log the run, store the signed package, register it") as running:
+            tracked = track(artefacts, settings, key=signer, out=_PACKAGES, serial=serial)
+            running.note(f"version {tracked.number}, serial {tracked.statement.serial}")
+        _say(f"{tracked.package}, signed by {signer.key_id}; next: diabetes-risk-model promote approve")
+
+    return register
+
+
 main.add_command(users)
+main.add_command(promote)
+main.command()(_command(score))
 
 
 def _today() -> str:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from diabetes_risk_model import progress
-from diabetes_risk_model.progress import step
+from diabetes_risk_model.progress import bar, step
 
 Capture = Callable[..., io.StringIO]
 
@@ -100,3 +100,36 @@ def test_a_long_line_stays_one_line(capture: Capture) -> None:
         running.update("x " * 100)
         running.note("y " * 100)
     assert said.getvalue().count("\n") == 2
+
+
+def test_a_bar_is_a_line_at_each_tenth_where_there_is_no_terminal(capture: Capture) -> None:
+    said = capture()
+    with bar("[b]Score[/b]", 1_000, "rows") as progress:
+        for amount in (50, 49, 1, 400, 499, 1):
+            progress.advance(amount)
+    *lines, done = said.getvalue().splitlines()
+    assert lines == [f"    [b]Score[/b]: {rows} of 1,000 rows" for rows in ("100", "500", "999", "1,000")]
+    assert done.startswith("  ✓ [b]Score[/b] · 1,000 rows (")
+
+
+def test_a_bar_on_a_terminal_leaves_one_line(capture: Capture) -> None:
+    said = capture(terminal=True)
+    with bar("[b]Score[/b]", 10, "rows") as progress:
+        progress.advance(10)
+    assert " of 10 rows" not in said.getvalue()
+    assert said.getvalue().splitlines()[-1].endswith("s)")
+    assert "✓ [b]Score[/b] · 10 rows" in said.getvalue()
+
+
+def test_a_bar_of_nothing_is_done_at_once(capture: Capture) -> None:
+    said = capture()
+    with bar("Score", 0, "rows"):
+        pass
+    assert "✓ Score · 0 rows" in said.getvalue()
+
+
+def test_a_bar_that_fails_is_marked_and_the_error_passes(capture: Capture) -> None:
+    said = capture()
+    with pytest.raises(ValueError, match="x"), bar("Score", 10, "rows"):
+        raise ValueError("x")
+    assert said.getvalue() == "  ✗ Score\n"

@@ -1,0 +1,15 @@
+"""Promotion: from a training run to a commit that deploys it, with the signature checked at each step.
+
+* `settings` -- the file that says where the registry, the packages, the Git repository and the stages are.
+* `registry` -- MLflow's model registry, over its REST interface, trusted with nothing. `tags` are what versions carry.
+* `tracking` -- `train --track`: log a training run, store its signed package, register a version.
+* `approval` -- verify a version, add the approver's signature, set the alias.
+* `policies` -- the trust policy of a stage, as it was reviewed in Git, and how far back it lets a stage go.
+* `packages` -- find, check and copy the package that a version's tags lead to.
+* `rendering` -- the files of a stage's deployment. `record` is the one that says what was promoted.
+* `repository` -- Git: fetch, read, commit, push.
+* `watcher` -- compare the registry with Git, and turn each change into a commit or a refusal. `refusals` wait.
+* `webhooks` -- the registry's messages, which wake the watcher.
+* `commands` -- `diabetes-risk-model promote`.
+* `local_registry` -- an MLflow server and an S3 server on this machine: `make registry`.
+"""

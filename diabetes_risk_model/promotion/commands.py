@@ -1,0 +1,150 @@
+"""`diabetes-risk-model promote`: approve a version, and bring what is approved into Git."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from signed_parameters import SignedParametersError
+from signed_parameters.cli.answers import Answer, Commands, Incomplete, command
+
+if TYPE_CHECKING:
+    from diabetes_risk_model.promotion.repository import Repository
+    from diabetes_risk_model.promotion.settings import PromotionSettings
+    from diabetes_risk_model.promotion.watcher import Outcome, Watcher
+
+_config = click.option(
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file; else PROMOTION_CONFIG names it."
+)
+
+
+@click.group(cls=Commands)
+def promote() -> None:
+    """Bring registered versions to staging and production, by commits."""
+
+
+@promote.command()
+@click.argument("version")
+@click.option("--alias", required=True, help="The stage: staging, production, or as the settings name them.")
+@click.option("--key", default=None, help="File of the approver's signing key, or env:NAME. Needed for a signature.")
+@_config
+@command
+def approve(version: str, alias: str, key: str | None, config: Path | None) -> tuple[list[str], Answer]:
+    """Verify VERSION, add the approver's signature to its envelope, and let the alias mean it.
+
+    The alias is set when there are as many signatures as the stage's policy asks for. Exit status 1: refused.
+    """
+    from diabetes_risk_model.promotion.approval import approve as run
+    from diabetes_risk_model.promotion.approval import describe
+    from diabetes_risk_model.promotion.registry import open_registry
+    from diabetes_risk_model.promotion.settings import load_settings, settings_path
+    from signed_parameters.cli.passphrases import signing_key
+
+    settings = load_settings(config or settings_path())
+    signer = None if key is None else signing_key(key)
+    registry = open_registry(settings.registry, settings.model, local=settings.registry_is_local)
+    with open_repository(settings) as repository:
+        approved = run(settings, registry, repository, version, alias, signer)
+    statement = approved.statement
+    lines = [
+        f"approved version {version} for {alias}: {statement.parameters_version}, serial {statement.serial}",
+        f"package {statement.package_digest}",
+        f"signed by {', '.join(approved.key_ids)}",
+    ]
+    return lines, {"version": version, "alias": alias, **describe(approved)}
+
+
+@promote.command()
+@_config
+@command
+def once(config: Path | None) -> tuple[list[str], Answer]:
+    """Look at every stage once: verify, copy, commit and push what is new.
+
+    Exit status 1: a version was refused. The reason is written to it, and nothing to Git.
+    """
+    from diabetes_risk_model.promotion.watcher import REFUSED, summary
+
+    with _watcher(config) as watcher:
+        outcomes = watcher.once()
+    lines = [f"{stage}: {text}" for stage, text in summary(outcomes).items()]
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if failed:
+        print("\n".join(lines), file=sys.stderr)
+        raise failed[0]
+    answer: Answer = {"stages": [_answer(outcome) for outcome in outcomes]}
+    if any(outcome.state == REFUSED for outcome in outcomes):
+        raise Incomplete(lines, answer)
+    return lines, answer
+
+
+@promote.command()
+@_config
+@click.option("--interval", type=click.FloatRange(1, 3_600), default=30.0, show_default=True, help="Seconds.")
+@click.option("--webhook-port", type=click.IntRange(1, 65_535), default=None, help="Listen for MLflow's webhooks.")
+@click.option("--webhook-host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@command
+def watch(
+    config: Path | None, interval: float, webhook_port: int | None, webhook_host: str
+) -> tuple[list[str], Answer]:
+    """Look at every stage again and again, until a signal comes. Says what is new, a line each.
+
+    A webhook of MLflow makes it look at once. PROMOTION_WEBHOOK_SECRET is what its messages are signed with.
+    """
+    from diabetes_risk_model.promotion.watcher import FAILED, summary
+
+    said: dict[str, str] = {}
+    with _watcher(config) as watcher, _pausing(webhook_host, webhook_port) as pause:
+        while True:
+            try:
+                current = dict(summary(watcher.once()))
+            except SignedParametersError as error:
+                current = {**said, "": f"{FAILED}: {type(error).__name__}: {error}"}
+            for stage, text in current.items():
+                if said.get(stage) != text:
+                    print(f"{stage}: {text}" if stage else text, flush=True)
+            said = current
+            pause(interval)
+
+
+@contextmanager
+def open_repository(settings: PromotionSettings) -> Iterator[Repository]:
+    """Open the repository that the settings name."""
+    from diabetes_risk_model.promotion.repository import Repository
+
+    with Repository(settings.repository, settings.branch, author=settings.author, email=settings.email) as repository:
+        yield repository
+
+
+@contextmanager
+def _watcher(config: Path | None) -> Iterator[Watcher]:
+    from diabetes_risk_model.promotion.registry import open_registry
+    from diabetes_risk_model.promotion.settings import load_settings, settings_path
+    from diabetes_risk_model.promotion.watcher import Watcher
+
+    settings = load_settings(config or settings_path())
+    registry = open_registry(settings.registry, settings.model, local=settings.registry_is_local)
+    with open_repository(settings) as repository:
+        yield Watcher(settings, registry, repository)
+
+
+@contextmanager
+def _pausing(host: str, port: int | None) -> Iterator[Callable[[float], object]]:
+    """Give what waits until the next look: some seconds, or until a message comes."""
+    if port is None:
+        yield time.sleep
+        return
+    from diabetes_risk_model.promotion.webhooks import SECRET_VARIABLE, Wakener
+
+    with Wakener(os.environ.get(SECRET_VARIABLE, ""), host, port) as wakener:
+        yield wakener.wait
+
+
+def _answer(outcome: Outcome) -> Answer:
+    return {"stage": outcome.stage, "version": outcome.version, "state": outcome.state, "detail": outcome.detail}

@@ -1,0 +1,160 @@
+"""A run: find and divide the files, score what is not scored yet, and put the output together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diabetes_risk_model import __version__
+from diabetes_risk_model.progress import bar, step
+from diabetes_risk_model.scoring.assembly import REJECTS_SUFFIX, assemble, check_output
+from diabetes_risk_model.scoring.inputs import DataFile, find_files, kind_of
+from diabetes_risk_model.scoring.model import WantedModel, load_model
+from diabetes_risk_model.scoring.partitions import Partition, count_rows, divide
+from diabetes_risk_model.scoring.parts import Note, Parts, identify
+from diabetes_risk_model.scoring.task import Task, describe_model, score_partition
+from signed_parameters import ConfigurationError, Unavailable
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+PARTITION_ROWS = 1_000_000
+_RETRIES = 2
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be scored, and how.
+
+    Attributes:
+        source: address of the input.
+        output: address of the output.
+        configuration: of the model, see `WantedModel`.
+        partition_rows: about how many rows are scored at once.
+        explained: whether the contributions of each row are written.
+        overwrite: whether an output that is there is replaced.
+    """
+
+    source: str
+    output: str
+    configuration: Mapping[str, object]
+    partition_rows: int = PARTITION_ROWS
+    explained: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a run.
+
+    Attributes:
+        scored: how many rows.
+        rejected: how many.
+        rejects: address of the file that says why.
+    """
+
+    scored: int
+    rejected: int
+    rejects: str
+
+
+def score(wanted: Wanted, workers: AbstractContextManager[Client]) -> Summary:
+    """Score files.
+
+    Args:
+        wanted: which, and how.
+        workers: that score. They are entered when the package has been verified and the files have been found.
+
+    Raises:
+        SignedParametersError: the package is refused, or something cannot be had, used or written.
+        DataError: a file cannot be read, or lacks a column.
+    """
+    output = wanted.output if "://" in wanted.output else str(Path(wanted.output).absolute())
+    check_output(output, overwrite=wanted.overwrite)
+    with step("Verify the package") as verifying:
+        metadata = load_model(wanted.configuration, explained=False).metadata
+        verifying.note(f"{metadata['name']}, serial {metadata['serial']}, {metadata['package_digest']}")
+    with step("Find what is to be scored") as finding:
+        files = find_files(wanted.source)
+        if output in {file.address for file in files}:
+            raise ConfigurationError(
+                f"{output} is among what is to be scored", remedy="Name another output: the input would be lost."
+            )
+        finding.note(f"{len(files):,} file{'s' if len(files) > 1 else ''}")
+    with workers as client, _broken_workers():
+        model = WantedModel(wanted.configuration, metadata["package_digest"], __version__, wanted.explained)
+        parts, partitions, notes = _begin(client, wanted, output, files, metadata)
+        _score(client, Task(model, parts), [each for each in partitions if each.first_row not in notes], notes)
+        if wanted.explained:
+            metadata |= client.submit(describe_model, model, pure=False, retries=_RETRIES).result()
+    with step("Write the output"):
+        assemble(parts, notes, metadata, explained=wanted.explained, overwrite=wanted.overwrite)
+        parts.remove()
+    scored, rejected = (sum(getattr(note, name) for note in notes.values()) for name in ("scored", "rejected"))
+    return Summary(scored, rejected, output + REJECTS_SUFFIX)
+
+
+def _begin(
+    client: Client, wanted: Wanted, output: str, files: Sequence[DataFile], metadata: Mapping[str, str]
+) -> tuple[Parts, list[Partition], dict[int, Note]]:
+    """Divide the files. Return the partitions, and what is known of those that are done."""
+    with step("Divide it") as dividing:
+
+        def count(divided: Sequence[Partition]) -> list[int]:
+            counts: list[int] = client.gather(  # type: ignore[no-untyped-call]
+                client.map(count_rows, divided, pure=False, retries=_RETRIES)
+            )
+            return counts
+
+        partitions = divide(files, wanted.partition_rows, count)
+        rows = sum(partition.rows for partition in partitions)
+        what = {"package": metadata, "kind": kind_of(output), "explained": wanted.explained, "version": __version__}
+        parts = Parts(output, identify(partitions, what))
+        starts = {partition.first_row for partition in partitions}
+        notes = {first_row: note for first_row, note in parts.done().items() if first_row in starts}
+        done = f", {len(notes):,} of them done before" if notes else ""
+        dividing.note(f"{rows:,} rows in {len(partitions):,} partitions{done}")
+    return parts, partitions, notes
+
+
+def _score(client: Client, task: Task, partitions: Sequence[Partition], notes: dict[int, Note]) -> None:
+    """Score partitions, and add what came of each to the notes."""
+    from distributed import as_completed
+
+    rows = {partition.first_row: partition.rows for partition in partitions}
+    with bar("Score", sum(rows.values()), "rows") as progress:
+        futures: dict[Future[Note], int] = {
+            client.submit(score_partition, task, partition, pure=False, retries=_RETRIES): partition.first_row
+            for partition in partitions
+        }
+        try:
+            for future, note in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
+                first_row = futures[future]
+                notes[first_row] = note
+                progress.advance(rows[first_row])
+                future.release()
+        except BaseException:
+            client.cancel(list(futures))  # type: ignore[no-untyped-call]
+            raise
+
+
+@contextmanager
+def _broken_workers() -> Iterator[None]:
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError  # type: ignore[attr-defined]
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise Unavailable(
+            "the workers ended again and again while they scored one partition",
+            found=str(error).partition("\n")[0][:200],
+            remedy="They may need more memory, or smaller partitions (--partition-rows). What is done stays.",
+        ) from None
+    except CommClosedError:
+        raise Unavailable(
+            "the connection to the scheduler broke off", remedy="Start again: what is done stays."
+        ) from None

@@ -1,0 +1,51 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.scoring import Run, by_pandas, in_memory, report, write_rows
+from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
+from diabetes_risk_model.prediction.table import Axis, Table
+
+GOOD = Run(2.0, 2.0, 2.0, 500.0)
+FASTER = Run(1.0, 2.0, 1.0, 600.0)
+
+
+def test_rows_are_written_and_scored_in_memory(tmp_path: Path) -> None:
+    from array import array
+
+    write_rows(tmp_path / "rows.parquet", 1_000)
+    assert pq.read_table(tmp_path / "rows.parquet").num_rows == 1_000
+    table = Table(tuple(Axis(column, (), 1.0) for column in INPUT_COLUMNS), array("d", [0.75]))
+    assert in_memory(table, tmp_path / "rows.parquet") > 0
+
+
+def test_pandas_is_given_the_same_rows(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.parquet", 1_000)
+    seen: list[Any] = []
+
+    def predict(frame: Any) -> Any:
+        seen.append(frame)
+        return np.full((len(frame), 2), 0.5)
+
+    assert by_pandas(predict, {"GenHlth": "GeneralHealth"}, tmp_path / "rows.parquet", tmp_path, 100) > 0
+    assert list(seen[0].columns) == list(INPUT_COLUMNS)
+    assert len(seen[0]) == 100
+
+
+@pytest.mark.parametrize(
+    ("memory", "two", "missed"),
+    [
+        (5e6, FASTER, ""),
+        (1.9e6, FASTER, "2,000,000 rows per second in memory"),
+        (5e6, Run(1.5, 2.0, 1.5, 600.0), "two workers 1.8 times as fast"),
+        (5e6, Run(1.0, 2.0, 1.0, 1_501.0), "1,500 MB"),
+    ],
+)
+def test_a_target_that_is_missed_is_named(memory: float, two: Run, missed: str, capsys: Any) -> None:
+    assert report(10_000_000, memory, GOOD, two, 1e6, 5e5) == bool(missed)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("Missed:" in printed) == bool(missed)
+    assert missed in printed

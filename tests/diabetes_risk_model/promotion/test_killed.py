@@ -1,0 +1,115 @@
+"""The watcher is killed by the kernel at each step; the next run ends where an undisturbed one does."""
+
+import os
+import re
+import signal
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from diabetes_risk_model.promotion.registry import Registry
+from diabetes_risk_model.promotion.repository import Repository
+from diabetes_risk_model.promotion.watcher import PROMOTED, UNCHANGED
+from signed_parameters import VerifiedPackage
+from signed_parameters.storage import open_storage
+from signed_parameters.storage.s3 import S3Storage
+
+# Whatever the watcher asks of others, and whatever it changes.
+STEPS: list[tuple[type, tuple[str, ...]]] = [
+    (Registry, ("aliases", "version", "set_tag")),
+    (Repository, ("fetch", "commit", "push")),
+    (S3Storage, ("stream", "write", "write_bytes")),
+    (VerifiedPackage, ("save",)),
+]
+CHANGES = ("set_tag", "push", "write", "write_bytes")
+MOST_POINTS = 100
+
+
+def _instrument(point: Callable[[], None]) -> None:
+    """Let each step come to a point before it, and after it if it changes anything, in a process that ends soon."""
+    for kind, names in STEPS:
+        for name in names:
+            _wrap(kind, name, getattr(kind, name), point)
+
+
+def _wrap(kind: type, name: str, step: Callable[..., Any], point: Callable[[], None]) -> None:
+    def stepped(*arguments: Any, **options: Any) -> Any:
+        point()
+        result = step(*arguments, **options)
+        if name in CHANGES:
+            point()
+        return result
+
+    setattr(kind, name, stepped)
+
+
+def _run_until(world: Any, last: int) -> bool:
+    """Run a watcher in a process of its own, which kills itself at a point. Return whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        passed = 0
+
+        def point() -> None:
+            nonlocal passed
+            passed += 1
+            if passed == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            tempfile.tempdir = str(world.folder)  # what a killed process leaves there goes with the test
+            _instrument(point)
+            outcome = world.watcher().once()[0]
+            os._exit(0 if outcome.state == PROMOTED else 3)
+        finally:
+            os._exit(4)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+def _state(world: Any, number: str) -> tuple[Any, ...]:
+    """Return all that a promotion leaves behind, without the names that differ between worlds."""
+
+    def plain(text: str) -> str:
+        return re.sub(
+            r"sha256:[0-9a-f]{64}", "INPUTS", text.replace(world.model, "MODEL").replace(str(world.folder), "F")
+        )
+
+    storage = open_storage(f"s3://staging-files/{world.model}")
+    stored = [(plain(name), len(storage.read(name, 1 << 20))) for name in storage.names()]
+    files = {name: plain(text) for name, text in world.deployed().items()}
+    return files, [plain(subject) for subject in world.commits()], stored, world.tag(number)
+
+
+@pytest.fixture
+def start(make_world: Callable[..., Any]) -> Callable[[], tuple[Any, str]]:
+    """Make a world in which one version waits to be promoted."""
+
+    def make() -> tuple[Any, str]:
+        world = make_world(f"m{os.urandom(6).hex()}")
+        number = world.register(1)
+        world.alias("staging", number)
+        return world, number
+
+    return make
+
+
+def test_killed_at_any_step_the_next_run_ends_in_the_same_state(start):
+    undisturbed, number = start()
+    assert undisturbed.once().state == PROMOTED
+    expected = _state(undisturbed, number)
+    points = 0
+    for last in range(1, MOST_POINTS):
+        world, number = start()
+        if not _run_until(world, last):
+            break
+        points = last
+        assert world.once().state in (PROMOTED, UNCHANGED)
+        assert _state(world, number) == expected, f"killed at point {last}"
+        assert world.once().state == UNCHANGED
+    assert 15 < points < MOST_POINTS - 1

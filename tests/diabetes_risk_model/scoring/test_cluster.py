@@ -1,0 +1,66 @@
+"""Whoever can speak to a scheduler can run code on its workers. So nobody else can."""
+
+import dask
+import pytest
+from distributed import Client, LocalCluster
+from distributed.security import Security
+
+from diabetes_risk_model.scoring.cluster import workers_of, workers_of_this_machine
+from signed_parameters import ConfigurationError, Unavailable
+
+
+def test_other_users_of_the_machine_cannot_use_the_workers() -> None:
+    with workers_of_this_machine(1) as client:
+        address = client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        for stranger in (
+            {"address": address.replace("tls", "tcp")},
+            {"address": address, "security": Security.temporary()},
+        ):
+            with pytest.raises(OSError, match=r"Timed out|reset|closed|certificate"):
+                Client(**stranger, timeout=0.7)
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_scheduler_without_tls_is_taken_only_on_purpose() -> None:
+    with pytest.raises(ConfigurationError, match="can run code on its workers"), workers_of("tcp://127.0.0.1:1"):
+        pass
+
+
+def test_a_scheduler_elsewhere_is_used_with_the_certificates_of_dask_s_configuration() -> None:
+    security = Security.temporary()
+    prefix = "distributed.comm.tls"
+    configured = {
+        f"{prefix}.ca-file": security.tls_ca_file,
+        f"{prefix}.client.cert": security.tls_client_cert,
+        f"{prefix}.client.key": security.tls_client_key,
+    }
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "n_workers": 1, "threads_per_worker": 1}
+    with LocalCluster(protocol="tls://", security=security, **options) as cluster:
+        with pytest.raises(Unavailable, match="does not answer"), workers_of(cluster.scheduler_address):
+            pass
+        with dask.config.set(configured), workers_of(cluster.scheduler_address) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_scheduler_without_tls_is_used_where_that_is_allowed() -> None:
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "n_workers": 1, "threads_per_worker": 1}
+    with (
+        LocalCluster(protocol="tcp://", **options) as cluster,
+        workers_of(cluster.scheduler_address, allow_plain=True) as client,
+    ):
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diabetes_risk_model.scoring.cluster._CONNECT_SECONDS", 0.3)
+    with pytest.raises(Unavailable, match="does not answer"), workers_of("tcp://127.0.0.1:1", allow_plain=True):
+        pass
+    with pytest.raises(Unavailable, match="does not answer"), workers_of("tls://127.0.0.1:1"):
+        pass
+
+
+@pytest.mark.parametrize("address", ["", "here", "http://here", "tls://", "tcp://"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="not usable"), workers_of(address):
+        pass
