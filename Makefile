@@ -5,7 +5,7 @@ export PYTHONUNBUFFERED := 1
 export MPLBACKEND := Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full serve notebooks book bench soak fuzz contract lint format lock check-lock image clean
+.PHONY: help demo test test-full serve notebooks book bench soak registry fuzz contract lint format lock check-lock image clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: $(READY) ## Time signing, verification and the service against their base
 
 soak: $(READY) ## Good and bad load on the service, every answer checked (MINUTES, 10 by default).
 	$(PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),10)
+
+registry: $(READY) ## MLflow and an S3 server on this machine, until Ctrl-C (FOLDER, build/registry by default).
+	$(PYTHON) -m diabetes_risk_model.promotion.local_registry $(or $(FOLDER),build/registry)
 
 fuzz: $(READY) ## Fuzz all that reads bytes of strangers (SECONDS for each harness, 20 by default).
 	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),20)
