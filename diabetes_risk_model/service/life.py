@@ -125,6 +125,8 @@ class Life:
         if not self.loading.ready:
             failed = self.loading.reason is not None
             return Obstacle(self.loading.reason, self.loading.retrying if failed else None)
+        # Who hears from here that this worker is ready may rely on it at once, not only at the next tick.
+        self._board[self.worker or 0] = WorkerState.READY
         if not self._board.others_ready(self.worker or 0):
             return Obstacle(OTHER_WORKER, True)
         return None

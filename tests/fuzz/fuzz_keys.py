@@ -78,5 +78,5 @@ def check(data: bytes) -> None:
             raise Finding("a keyring is another after it was saved")
 
 
-_MODULES = ("verification_keys", "keys", "key_encryption", "keyring_file")
-HARNESS = Harness(tuple(f"signed_parameters.{name}" for name in _MODULES), seeds, check, json_values.mutate)
+_MODULES = ("verification_key", "signing_key", "encryption", "keyring_file")
+HARNESS = Harness(tuple(f"signed_parameters.keys.{name}" for name in _MODULES), seeds, check, json_values.mutate)

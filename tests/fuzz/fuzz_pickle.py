@@ -70,4 +70,4 @@ def _check_opcodes(data: bytes) -> None:
 
 
 _MODULES = ("pickles", "opcodes", "pickle_globals", "unpickling")
-HARNESS = Harness(tuple(f"signed_parameters.{name}" for name in _MODULES), seeds, check, mutate)
+HARNESS = Harness(tuple(f"signed_parameters.formats.{name}" for name in _MODULES), seeds, check, mutate)

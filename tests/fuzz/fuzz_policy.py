@@ -71,5 +71,5 @@ def check(data: bytes) -> None:
             raise Finding("a policy is read that no package, or any package, could fulfil")
 
 
-_MODULES = ("policy", "policy_file", "policy_document", "strict_yaml")
+_MODULES = ("policy.trust_policy", "policy.file", "policy.document", "strict_yaml")
 HARNESS = Harness(tuple(f"signed_parameters.{name}" for name in _MODULES), seeds, check)

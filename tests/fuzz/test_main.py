@@ -1,5 +1,6 @@
 """The command that fuzzes, run as it is, on harnesses with a planted fault and without one."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -32,6 +33,14 @@ def folder(tmp_path: Path) -> Path:
         (package / f"{name}_target.py").write_text(_TARGET.format(fault=fault))
         (package / f"{name}.py").write_text(_HARNESS.replace("target", f"{name}_target"))
     return tmp_path
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parent.glob("fuzz_*.py")), ids=lambda path: path.stem)
+def test_each_harness_names_modules_that_exist(path: Path) -> None:
+    harness = importlib.import_module(f"tests.fuzz.{path.stem}").HARNESS
+    assert harness.modules
+    for name in harness.modules:
+        assert importlib.util.find_spec(name) is not None
 
 
 def _run(folder: Path, *arguments: str, module: str = "tests.fuzz") -> "subprocess.CompletedProcess[str]":

@@ -47,6 +47,16 @@ def test_a_worker_is_ready_only_while_no_other_takes_connections_without_its_mod
     assert board.any_ready()
 
 
+def test_a_worker_that_says_it_is_ready_has_told_the_others() -> None:
+    board = Board(2)
+    board[0] = board[1] = WorkerState.LOADING
+    worker = life()
+    worker.join(board, 0)
+    assert worker.obstacle() == Obstacle("OtherWorker", True)
+    assert board[0] is WorkerState.READY
+    assert board.any_ready()
+
+
 def test_the_end_is_told_to_all_workers() -> None:
     board = Board(2)
     first, second = life(), life()
