@@ -68,13 +68,16 @@ format: $(READY) ## Put the code into its one form.
 
 IN := .
 COMPILE := .venv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11
-LOCKS := requirements.txt service_requirements.txt initializer_requirements.txt deployment/beside_a_server/requirements.txt
+LOCKS := requirements.txt service_requirements.txt initializer_requirements.txt promotion_requirements.txt batch_requirements.txt \
+	deployment/beside_a_server/requirements.txt
 
 lock: $(READY) ## Write the lock files: everything, what each image needs, and what is needed beside a model server.
 	@mkdir -p $(IN)/deployment/beside_a_server
 	$(COMPILE) pyproject.toml --all-extras --output-file $(IN)/requirements.txt
 	$(COMPILE) pyproject.toml --extra service --constraint requirements.txt --output-file $(IN)/service_requirements.txt
 	$(COMPILE) pyproject.toml --extra clouds --constraint requirements.txt --output-file $(IN)/initializer_requirements.txt
+	$(COMPILE) pyproject.toml --extra registry --extra skops --constraint requirements.txt --output-file $(IN)/promotion_requirements.txt
+	$(COMPILE) pyproject.toml --extra batch --extra clouds --constraint requirements.txt --output-file $(IN)/batch_requirements.txt
 	$(COMPILE) deployment/beside_a_server/requirements.in --output-file $(IN)/deployment/beside_a_server/requirements.txt
 
 check-lock: $(READY) ## Check that the lock files are those of pyproject.toml.
