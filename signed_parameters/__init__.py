@@ -19,7 +19,7 @@ The modules, in the order in which a package goes through them:
 
 * `keys`: signing keys, verification keys, and the keyring that says which are trusted, and when.
 * `package` (with `layout`): build the zip.
-* `statement`, `envelope`: what is signed, and what carries it. `digests` are theirs.
+* `statement`, `envelope`: what is signed, and what carries it. `digests` (with `reading`) are theirs.
 * `formats`: the kinds of model file.
 * `signing`: the three above, put together.
 * `storage`: where packages are kept.

@@ -3,23 +3,18 @@
 import errno
 import hashlib
 import hmac
-import mmap
 import os
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import cycle, islice
 from typing import Protocol
 
 from blake3 import blake3
 
+from signed_parameters.reading import read_parts
+
 _HEX_DIGITS = 64
-_BUFFER_BYTES = 2 << 20
-BUFFERS = 3
-_READ_AHEAD_FROM_BYTES = 16 << 20  # a thread costs more than it saves for less
 
 
 class DigestAlgorithm(StrEnum):
@@ -94,7 +89,7 @@ def digest_file(descriptor: int, algorithm: DigestAlgorithm, offset: int = 0, si
     """
     end = os.fstat(descriptor).st_size if size is None else offset + size
     hasher = new_hasher(algorithm)
-    for part in _parts(descriptor, offset, end):
+    for part in read_parts(descriptor, offset, end):
         hasher.update(part)
     return Digest(algorithm, hasher.hexdigest())
 
@@ -116,7 +111,7 @@ def digest_file_and_ranges(
     found: list[Digest] = []
     hasher = new_hasher(algorithm)
     with ThreadPoolExecutor(max_workers=1) as other:
-        for part in _parts(descriptor, 0, os.fstat(descriptor).st_size):
+        for part in read_parts(descriptor, 0, os.fstat(descriptor).st_size):
             hashing = other.submit(whole.update, part)
             reached = position + len(part)
             for start, size in ranges[len(found) :]:
@@ -130,51 +125,3 @@ def digest_file_and_ranges(
     if len(found) < len(ranges):
         raise OSError(errno.EIO, f"it ends at byte {position}, before its last file does")
     return Digest(algorithm, whole.hexdigest()), tuple(found)
-
-
-def _parts(descriptor: int, offset: int, end: int) -> Iterator[memoryview]:
-    """Yield a file's bytes in order, each part only until the next; while one is in use, a thread reads on.
-
-    They are read, not mapped: a mapped file that somebody cuts short meanwhile would kill the process.
-    """
-
-    def read(buffer: memoryview, start: int) -> memoryview:
-        return _fill(descriptor, buffer[: end - start], start)
-
-    size = end - offset
-    count = BUFFERS if size > _READ_AHEAD_FROM_BYTES else 1
-    turns = zip(cycle(new_buffers(count, size)), range(offset, end, _BUFFER_BYTES), strict=False)
-    if count == 1:
-        for buffer, start in turns:
-            yield read(buffer, start)
-        return
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        readings = (reader.submit(read, buffer, start) for buffer, start in turns)
-        pending = deque(islice(readings, BUFFERS - 1))
-        while pending:
-            part = pending.popleft().result()
-            pending.extend(islice(readings, 1))
-            yield part
-            if len(part) < _BUFFER_BYTES:
-                return
-
-
-def new_buffers(count: int, size: int) -> list[memoryview]:
-    """Return buffers through which `size` bytes are to pass: `count` large ones, or where it is small one that fits."""
-    if size < _BUFFER_BYTES:
-        return [memoryview(bytearray(max(0, size)))]
-    memory = mmap.mmap(-1, count * _BUFFER_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        # The kernel hands out pages one by one otherwise, which takes longer than reading a small file.
-        with suppress(OSError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
-    whole = memoryview(memory)
-    return [whole[start : start + _BUFFER_BYTES] for start in range(0, len(whole), _BUFFER_BYTES)]
-
-
-def _fill(descriptor: int, buffer: memoryview, offset: int) -> memoryview:
-    """Read from an offset until the buffer is full or the file ends, and return what was filled."""
-    filled = 0
-    while filled < len(buffer) and (count := os.preadv(descriptor, [buffer[filled:]], offset + filled)):
-        filled += count
-    return buffer[:filled]

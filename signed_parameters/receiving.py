@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 
-from signed_parameters.digests import BUFFERS, Hasher, new_buffers
+from signed_parameters.digests import Hasher
+from signed_parameters.reading import BUFFERS, new_buffers
 
 
 def receive(chunks: Iterable[bytes], maximum: int, hasher: Hasher, store: Callable[[memoryview], object]) -> int:

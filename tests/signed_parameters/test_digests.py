@@ -1,3 +1,4 @@
+import fcntl
 import hashlib
 import itertools
 import os
@@ -8,19 +9,25 @@ import pytest
 from blake3 import blake3
 
 from signed_parameters.digests import (
-    _BUFFER_BYTES,
-    _READ_AHEAD_FROM_BYTES,
     Digest,
     DigestAlgorithm,
     digest_bytes,
     digest_file,
     digest_file_and_ranges,
 )
+from signed_parameters.reading import _BUFFER_BYTES, _READ_AHEAD_FROM_BYTES, _WINDOW_BYTES
 
 REFERENCE = {DigestAlgorithm.BLAKE3: blake3, DigestAlgorithm.SHA256: hashlib.sha256}
 # From this size on, a thread reads ahead.
 LARGE = _READ_AHEAD_FROM_BYTES + 1
 SIZES = (0, 1, 1000, _BUFFER_BYTES - 1, _BUFFER_BYTES, _BUFFER_BYTES + 1, LARGE - 1, LARGE, LARGE + 5 * _BUFFER_BYTES)
+
+
+@pytest.fixture(params=["mapped", "read"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digest files in both ways; a file system without leases gives the second one twice."""
+    if request.param == "read":
+        monkeypatch.delattr(fcntl, "F_SETLEASE", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +54,18 @@ def test_a_whole_file(tmp_path: Path, content: bytes, size: int) -> None:
     path.write_bytes(content[:size])
     with path.open("rb") as file:
         assert digest_file(file.fileno(), DigestAlgorithm.BLAKE3).value == blake3(content[:size]).hexdigest()
+
+
+def test_a_file_of_several_windows(tmp_path: Path) -> None:
+    path, size = tmp_path / "file", 2 * _WINDOW_BYTES + 12345
+    with path.open("wb") as file:
+        for number in range(0, size, 1 << 20):
+            file.write((number.to_bytes(8, "big") * (1 << 17))[: size - number])
+    with path.open("rb") as file:
+        for offset in (0, 5, _WINDOW_BYTES - 1, _WINDOW_BYTES):
+            file.seek(offset)
+            expected = blake3(file.read()).hexdigest()
+            assert digest_file(file.fileno(), DigestAlgorithm.BLAKE3, offset).value == expected
 
 
 @pytest.mark.parametrize("there", [0, 5, _BUFFER_BYTES, _BUFFER_BYTES + 5, LARGE])
