@@ -20,9 +20,23 @@ from blake3 import blake3
 import signed_parameters as sp
 from benchmarks.memory import growth_in_child
 from benchmarks.peer import processor_has_sha, time_in_child
-from benchmarks.verification_report import BASELINE, SIGNATURE, Results, Times, draw, missed_targets, print_report
+from benchmarks.verification_report import (
+    BASELINE,
+    BOTH,
+    DOWNLOAD,
+    ENVELOPE,
+    SIGNATURE,
+    VERIFY,
+    Results,
+    Times,
+    draw,
+    missed_targets,
+    print_report,
+)
 from diabetes_risk_model.progress import Step, step
+from signed_parameters.files import replacement
 from signed_parameters.local_server import LocalS3Server
+from signed_parameters.statement import ENVELOPE_SUFFIX
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "benchmark"
@@ -132,7 +146,13 @@ class Bench:
             "sign, after building": lambda: sign(built),
             "sign, another's package": lambda: sign(str(built)),
             SIGNATURE: lambda: self._key.verification_key.signature_holds(message, signature),
+            ENVELOPE: lambda: self._write(self._folder / "signature", self._key.sign(message)),
         }
+
+    @staticmethod
+    def _write(path: Path, data: bytes) -> None:
+        with replacement(path) as file:
+            file.write(data)
 
     def _measure_peer(self, content: Path, progress: Step) -> dict[str, Times]:
         folder = self._folder / "peer"
@@ -156,7 +176,7 @@ class Bench:
         settings = S3Settings(self._server.url, self._server.access_key, self._server.secret_key)
         client, storage = settings.client(), S3Storage(_BUCKET, settings=settings)
 
-        def download(keep: bool) -> None:
+        def download(keep: bool, name: str = name) -> None:
             response = client.get_object(_BUCKET, name)
             try:
                 with tempfile.TemporaryFile() as copy:
@@ -167,19 +187,24 @@ class Bench:
                 response.close()
                 response.release_conn()
 
+        def download_both() -> None:
+            download(True, name + ENVELOPE_SUFFIX)
+            download(True)
+
         target = str(self._folder / "downloaded.zip")
         return {
-            "download alone": lambda: download(True),
+            DOWNLOAD: lambda: download(True),
+            BOTH: download_both,
             "download alone, nothing kept": lambda: download(False),
             "download by the client's fget_object": lambda: client.fget_object(_BUCKET, name, target),
-            "verify from S3": lambda: sp.verify_package(name, self._policy, storage=storage).close(),
+            VERIFY: lambda: sp.verify_package(name, self._policy, storage=storage).close(),
         }
 
     def _measure_memory(self, built: Path, with_s3: bool) -> dict[str, float]:
         environment = {**os.environ, **self._server.environment()}
         uris = {"sign": ("sign", str(built)), "verify": ("verify", str(built))}
         if with_s3:
-            uris["verify from S3"] = ("verify", f"s3://{_BUCKET}/{built.name}")
+            uris[VERIFY] = ("verify", f"s3://{_BUCKET}/{built.name}")
         return {
             name: growth_in_child(what, uri, self._key_file, NAME, environment) for name, (what, uri) in uris.items()
         }

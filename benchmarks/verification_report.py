@@ -15,6 +15,10 @@ HASHING = ("verify", "sign, after building")
 SHARE_OF_BLAKE3, GROWTH_MEGABYTES, TIMES_THE_PEER, OVER_DOWNLOAD = 0.80, 64.0, 20.0, 1.10
 LINEAR_WITHIN, LINEAR_FROM_BYTES, PEER_BYTES = 1.25, 2**28, 2**30
 SIGNATURE = "one Ed25519 signature verified"
+ENVELOPE = "one envelope signed and put on disk"
+# What nobody gets around, besides hashing.
+LEAST = {"verify": SIGNATURE, "sign, after building": ENVELOPE}
+DOWNLOAD, BOTH, VERIFY = "download alone", "download of the package and its envelope", "verify from S3"
 
 Times = dict[str, list[float]]
 
@@ -46,19 +50,19 @@ class Results:
         """Return the speed of what was done with the local file, as a share of blake3's in the same round."""
         return ratio(self.times[BASELINE], self.times[name])
 
-    def most(self) -> float:
-        """Return the share of blake3's speed that nobody could exceed who hashes, and verifies a signature."""
-        alone, signature = self.times[BASELINE], self.times[SIGNATURE]
-        return ratio(alone, [sum(both) for both in zip(alone, signature, strict=True)])
+    def most(self, name: str) -> float:
+        """Return the share of blake3's speed that nobody could exceed who hashes, and does what else has to be."""
+        alone, rest = self.times[BASELINE], self.times[LEAST[name]]
+        return ratio(alone, [sum(both) for both in zip(alone, rest, strict=True)])
 
     def times_the_peer(self, kind: str, names: tuple[str, str] = HASHING) -> float:
         """Return how many times as fast as `model_signing` both are together, by default signing and verifying."""
         theirs = sum(statistics.median(self.peers[kind][what]) for what in ("sign", "verify"))
         return theirs / sum(statistics.median(self.times[name]) for name in names)
 
-    def over_download(self) -> float:
-        """Return how many times as long verifying from S3 takes as downloading into a temporary file."""
-        return ratio(self.downloads["verify from S3"], self.downloads["download alone"])
+    def over_download(self, name: str = VERIFY) -> float:
+        """Return how many times as long something takes with S3 as downloading the package into a temporary file."""
+        return ratio(self.downloads[name], self.downloads[DOWNLOAD])
 
     def seconds_per_gibibyte(self, name: str) -> float:
         """Return the median time for a gibibyte, of what was done with the local file."""
@@ -93,12 +97,12 @@ def checks(results: Sequence[Results]) -> list[Check]:
     found: list[Check] = []
     for result in results:
         for name in HASHING:
-            share, most = result.share(name), result.most()
+            share, most = result.share(name), result.most(name)
             found.append(
                 Check(
                     f"{result.label}: {name}, of blake3's speed",
                     f"at least {SHARE_OF_BLAKE3:.0%}",
-                    f"{share:.0%}; with a signature and nothing else {most:.0%}",
+                    f"{share:.0%}; with {LEAST[name]} and nothing else {most:.0%}",
                     True if share >= SHARE_OF_BLAKE3 else None if most < SHARE_OF_BLAKE3 else False,
                 )
             )
@@ -112,13 +116,13 @@ def checks(results: Sequence[Results]) -> list[Check]:
                 )
             )
         if result.downloads:
-            over = result.over_download()
+            over, least = result.over_download(), result.over_download(BOTH)
             found.append(
                 Check(
                     f"{result.label}: verify from S3, against downloading alone",
                     f"at most {OVER_DOWNLOAD - 1:.0%} more",
-                    f"{over - 1:+.0%}",
-                    over <= OVER_DOWNLOAD,
+                    f"{over - 1:+.0%}; {BOTH} {least - 1:+.0%}",
+                    True if over <= OVER_DOWNLOAD else None if least > OVER_DOWNLOAD else False,
                 )
             )
         if result.size == PEER_BYTES and result.peers:
@@ -167,13 +171,13 @@ def print_report(results: Sequence[Results], has_sha: bool) -> None:
     for result in results:
         for name, values in result.times.items():
             against = f"{result.share(name):.0%} of blake3's speed"
-            _add(table, result, name, values, "" if name == SIGNATURE else against)
+            _add(table, result, name, values, "" if name in LEAST.values() else against)
         for kind, peer in result.peers.items():
             faster = f"ours is {result.times_the_peer(kind):.1f} times as fast"
             for what, values in peer.items():
                 _add(table, result, f"model_signing, {what}, {kind}", values, faster)
         for name, values in result.downloads.items():
-            over = ratio(values, result.downloads["download alone"]) - 1
+            over = ratio(values, result.downloads[DOWNLOAD]) - 1
             _add(table, result, name, values, f"{over:+.0%} of the time of downloading alone")
         table.add_section()
     console.print(table)
@@ -201,7 +205,7 @@ def draw(results: Sequence[Results], path: Path) -> None:
     for result in results:
         peers = {f"model_signing, {what}, {kind}": v for kind, peer in result.peers.items() for what, v in peer.items()}
         for name, values in {**result.times, **peers, **result.downloads}.items():
-            if name != SIGNATURE:
+            if name not in LEAST.values():
                 sizes, seconds = series.setdefault(name, ([], []))
                 sizes.append(result.size / 2**20)
                 seconds.append(statistics.median(values))

@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -172,6 +173,14 @@ class ChildProcess:
         with self._changed:
             self._lines.append(line)
             self._changed.notify_all()
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody has now, for a program that wants to be told one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _end_with_parent() -> Callable[[], None] | None:

@@ -19,11 +19,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from signed_parameters.child_process import ChildProcess
 
@@ -214,6 +214,56 @@ def _find_rclone() -> Path:
     )
 
 
+class Server(Protocol):
+    """A server that runs while its block does."""
+
+    @property
+    def running(self) -> bool:
+        """Whether it is alive."""
+
+    def start(self) -> Self:
+        """Start it."""
+
+    def stop(self) -> None:
+        """Stop it."""
+
+
+S = TypeVar("S", bound=Server)
+
+
+def run_until_stopped(server: S, announce: Callable[[S], str]) -> int:
+    """Run a server until Ctrl-C (or SIGTERM), and print what `announce` says of it once it runs.
+
+    Returns:
+        Exit status: 0 after Ctrl-C, 1 where it cannot start or ends by itself.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        server.start()
+        print(announce(server), flush=True)
+        while server.running:
+            time.sleep(0.2)
+        print("The server ended by itself.", file=sys.stderr)
+        return 1
+    except LocalServerError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.stop()
+        signal.signal(signal.SIGTERM, before)
+
+
+def exports(server: LocalS3Server) -> str:
+    """Return the variables by which clients find a server, as lines for a shell."""
+    return "\n".join(f"export {name}={value}" for name, value in server.environment().items())
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a folder until Ctrl-C (or SIGTERM); print the address and the credentials as lines for a shell.
 
@@ -225,26 +275,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1 (default: a free one)")
     options = parser.parse_args(arguments)
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def announce(server: LocalS3Server) -> str:
+        return f"{exports(server)}\n# Serving {server.folder} at {server.url}; press Ctrl-C to stop."
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        with LocalS3Server(options.folder, port=options.port) as server:
-            for name, value in server.environment().items():
-                print(f"export {name}={value}")
-            print(f"# Serving {server.folder} at {server.url}; press Ctrl-C to stop.", flush=True)
-            while server.running:
-                time.sleep(0.2)
-            print("The local S3 server ended by itself.", file=sys.stderr)
-            return 1
-    except LocalServerError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return run_until_stopped(LocalS3Server(options.folder, port=options.port), announce)
 
 
 if __name__ == "__main__":

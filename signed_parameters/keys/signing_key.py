@@ -7,6 +7,7 @@ A key's id is derived from the key, so that an envelope can name its signer and 
 import json
 import os
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from signed_parameters.errors import ConfigurationError
@@ -97,7 +98,7 @@ class SigningKey:
             fields = encrypt(self.private_key, self.algorithm, self.key_id, passphrase)
         write_key(Path(path), json.dumps(fields, indent=2) + "\n")
 
-    @property
+    @cached_property
     def verification_key(self) -> VerificationKey:
         """The key for the serving side."""
         return VerificationKey(self.algorithm, algorithms.public_key_of(self.algorithm, self.private_key))
