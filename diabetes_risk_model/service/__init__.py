@@ -9,7 +9,7 @@
 * `inference` -- the paths of the Open Inference Protocol, and the endpoint behind one of them.
 * `authentication` -- tokens for those who may predict, where the configuration asks for them.
 * `pages` -- what people open in a browser: the documentation, and /try.
-* `observation`, `metrics`, `logs` -- what an operator sees.
+* `observation`, `metrics`, `logs` -- what an operator sees. By `notices` each worker tells of all.
 * `contract` -- `service_contract.yaml`, generated and checked.
 * `process` -- run the service in a process of its own and watch it.
 """

@@ -148,7 +148,7 @@ def application_of(configuration: CheckedConfiguration) -> Application:
         version=configuration.version,
         lifespan=lifespan,
     )
-    application.state.life = Life(loading)
+    application.state.life = Life(loading, None if metrics is None else metrics.to_bytes)
     application.observe(metrics, log=configuration.log_requests)
     application.add_exception_handler(HTTPException, _answer_refusal)
     application.add_exception_handler(Exception, _answer_failure)

@@ -5,15 +5,20 @@ loaded its models, unless no worker has, when all take connections, to say so. T
 that takes connections has loaded its models.
 """
 
+import asyncio
 import mmap
+import time
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
 from diabetes_risk_model.service.loading import ModelLoading
+from diabetes_risk_model.service.notices import Notices
 
 DRAINING = "Draining"
 OTHER_WORKER = "OtherWorker"
 _BYTES = 4  # of a number on the board
+_SHOWING_SECONDS, _POLL_SECONDS = 1.0, 0.01
 
 
 class WorkerState(IntEnum):
@@ -25,11 +30,16 @@ class WorkerState(IntEnum):
 
 
 class Board:
-    """What the workers tell each other, in memory that they share: whole numbers, each of one writer at a time."""
+    """What the workers tell each other, in memory that they share: whole numbers, each of one writer at a time.
+
+    Attributes:
+        notices: longer texts, on demand.
+    """
 
     def __init__(self, workers: int) -> None:
         """Set up the board, before the workers are forked. At first all are AWAY."""
         self._workers = workers
+        self.notices = Notices(workers)
         numbers = memoryview(mmap.mmap(-1, (1 + 2 * workers) * _BYTES)).cast("I")
         self._draining, self._states, self._held = numbers[:1], numbers[1 : workers + 1], numbers[workers + 1 :]
 
@@ -56,8 +66,11 @@ class Board:
     def holds_more(self, worker: int) -> bool:
         """Return whether a worker has more connections than another that takes some."""
         own = self._held[worker]
-        others = (other for other in range(self._workers) if other != worker and self[other] is not WorkerState.AWAY)
-        return any(self._held[other] < own for other in others)
+        return any(self._held[other] < own for other in self.taking() if other != worker)
+
+    def taking(self) -> list[int]:
+        """Return the workers that take connections."""
+        return [worker for worker in range(self._workers) if self[worker] is not WorkerState.AWAY]
 
     def any_ready(self) -> bool:
         """Return whether a worker has loaded its models."""
@@ -89,9 +102,16 @@ class Life:
         worker: number of this worker, from 0; None where there is one process only.
     """
 
-    def __init__(self, loading: ModelLoading) -> None:
+    def __init__(self, loading: ModelLoading, tell_all: Callable[[], bytes] | None = None) -> None:
+        """Begin.
+
+        Args:
+            loading: the models on their way.
+            tell_all: returns what this worker tells of itself when one of them asks for all; None for nothing.
+        """
         self.loading = loading
         self.worker: int | None = None
+        self._tell_all = tell_all
         self._board = Board(1)
         self._draining = False
 
@@ -103,6 +123,27 @@ class Life:
         """Tell the other workers that this one takes connections, whether its models are loaded, and what it holds."""
         self._board[self.worker or 0] = WorkerState.READY if self.loading.ready else WorkerState.LOADING
         self._board.hold(self.worker or 0, connections)
+        self._show()
+
+    def _show(self) -> None:
+        number = self._board.notices.asked(self.worker or 0)
+        if number is not None and self._tell_all is not None:
+            self._board.notices.show(self.worker or 0, number, self._tell_all())
+
+    async def shown_by_all(self) -> dict[int, bytes]:
+        """Return what each worker that takes connections tells of itself.
+
+        A worker that is busy for a second is not waited for: then what it told last is returned.
+        """
+        notices = self._board.notices
+        number, until = notices.ask(), time.monotonic() + _SHOWING_SECONDS
+        self._show()
+        while any(notices.shown(worker, number) is None for worker in self._board.taking()):
+            if time.monotonic() > until:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        shown = {worker: notices.shown(worker) for worker in self._board.taking()}
+        return {worker: text for worker, text in shown.items() if text is not None}
 
     def gives_way(self, connections: int) -> bool:
         """Return whether another worker, which has fewer connections, should take the next."""

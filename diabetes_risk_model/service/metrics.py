@@ -1,11 +1,12 @@
 """What Prometheus is told: requests, predictions by their answer, and the state of the models and their packages.
 
-The figures are of one process. Where several worker processes share a port, each has its own, and whichever is asked
-tells its own, with its number as a label: `sum` over them (docs/operations.md).
+Where several worker processes share a port, whichever is asked tells the figures of all, with the number of each as a
+label.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -91,29 +92,50 @@ class ServiceMetrics:
             series = self._prediction_series[model, answer] = self._predictions.labels(model, answer)
         series.inc(number)
 
-    def exposition(self, worker: int | None = None) -> tuple[bytes, str]:
-        """Return the metrics as Prometheus reads them, and their media type.
+    def exposition(self) -> tuple[bytes, str]:
+        """Return the metrics as Prometheus reads them, and their media type."""
+        return _exposition(self._registry)
 
-        Args:
-            worker: number of this process, where several share a port; becomes a label of each series.
-        """
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    def to_bytes(self) -> bytes:
+        """Return the metrics for another worker, which gives them to `exposition_of_all`."""
+        families = [
+            [metric.name, metric.documentation, metric.type, [sample[:3] for sample in metric.samples]]
+            for metric in self._registry.collect()
+        ]
+        return json.dumps(families).encode()
 
-        registry = self._registry if worker is None else _Labelled(self._registry, str(worker))
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+def exposition_of_all(workers: Mapping[int, bytes]) -> tuple[bytes, str]:
+    """Return the metrics of several workers, each series with the label `worker`, and their media type.
+
+    Args:
+        workers: number of each, and what its `ServiceMetrics.to_bytes` gave.
+    """
+    from prometheus_client import CollectorRegistry, Metric
+
+    registry = CollectorRegistry()
+    families: dict[str, Metric] = {}
+    for worker, text in sorted(workers.items()):
+        for name, documentation, kind, samples in json.loads(text):
+            family = families.setdefault(name, Metric(name, documentation, kind))
+            for sample, labels, value in samples:
+                family.add_sample(sample, {**labels, "worker": str(worker)}, value)
+    registry.register(_Collected(list(families.values())))
+    return _exposition(registry)
 
 
-class _Labelled:
-    def __init__(self, registry: CollectorRegistry, worker: str) -> None:
-        self._registry = registry
-        self._worker = worker
+def _exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
+    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-    def collect(self) -> Iterator[Metric]:
-        for metric in self._registry.collect():
-            metric.samples = [
-                sample._replace(labels={**sample.labels, "worker": self._worker}) for sample in metric.samples
-            ]
-            yield metric
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Collected:
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
 
 
 class _ModelCollector:

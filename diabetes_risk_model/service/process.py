@@ -7,17 +7,14 @@ import http.client
 import json
 import os
 import secrets
-import socket
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from signed_parameters.child_process import ChildProcess
+from signed_parameters.child_process import ChildProcess, Server, free_port
 
 _ATTEMPTS = 3
 _POLL_SECONDS = 0.02
@@ -31,11 +28,12 @@ class ServiceError(RuntimeError):
     """The service did not become ready, or is not running."""
 
 
-class ServiceProcess:
+class ServiceProcess(Server):
     """A service that runs from a configuration file, on 127.0.0.1: by `uvicorn`, or by a module of its own.
 
     As a context manager it starts at entry and is stopped at exit. It ends with this process, on Linux even after
-    a SIGKILL.
+    a SIGKILL. `start` raises ServiceError where the configuration file is missing, the process ended, the service
+    refused its model, or it was not ready in time; the message holds the last lines of the log.
 
     Attributes:
         ready_seconds: time from the start of the process to the first good answer, in seconds; 0.0 before that.
@@ -128,41 +126,17 @@ class ServiceProcess:
             raise ServiceError("The service is not running, so its memory cannot be measured. Start it first.")
         return sum(map(_resident_bytes, self.pids())) / _BYTES_PER_MEGABYTE
 
-    def start(self) -> Self:
-        """Start the service and wait for it.
-
-        Raises:
-            ServiceError: the configuration file is missing, the process ended, the service refused its model, or
-                it was not ready in time. The message holds the last lines of the log.
-        """
-        if self.running:
-            return self
-        if not self._config.is_file():
-            message = f"Expected the service's configuration file at {self._config}; found none."
-            raise ServiceError(f"{message} Check the path.")
-        try:
-            self._run()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
     def stop(self) -> None:
         """Stop the service and wait for its end: SIGTERM, then SIGKILL. May be called again. The log stays readable."""
         if self._child is not None:
             self._child.stop()
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _run(self) -> None:
+        if not self._config.is_file():
+            message = f"Expected the service's configuration file at {self._config}; found none."
+            raise ServiceError(f"{message} Check the path.")
         for attempt in range(1, _ATTEMPTS + 1):
-            self._port = self._fixed_port or _free_port()
+            self._port = self._fixed_port or free_port()
             program = ["uvicorn", self._app] if ":" in self._app else [self._app]
             command = [sys.executable, "-m", *program, "--host", "127.0.0.1", "--port", str(self._port)]
             mark = ["--header", f"{_MARK}:{self._mark}"]
@@ -215,13 +189,6 @@ class ServiceProcess:
         if self._child is None:
             raise ServiceError("The service was not started. Call start(), or use it in a `with` block.")
         return self._child
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _resident_bytes(pid: int) -> int:

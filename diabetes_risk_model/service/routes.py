@@ -21,7 +21,7 @@ from rest_model_service.schemas import (
 
 from diabetes_risk_model.service.life import Life
 from diabetes_risk_model.service.loading import ModelLoading
-from diabetes_risk_model.service.metrics import ServiceMetrics
+from diabetes_risk_model.service.metrics import ServiceMetrics, exposition_of_all
 from diabetes_risk_model.service.pages.headers import page_headers
 
 # The card is a page with its style and pictures inside. Nothing else of it may do anything.
@@ -143,7 +143,10 @@ def add_routes(
 
         @application.get("/metrics", include_in_schema=False)
         async def get_metrics() -> Response:
-            content, media_type = metrics.exposition(life.worker)
+            if life.worker is None:
+                content, media_type = metrics.exposition()
+            else:
+                content, media_type = exposition_of_all(await life.shown_by_all())
             return Response(content, headers={"Content-Type": media_type})
 
 

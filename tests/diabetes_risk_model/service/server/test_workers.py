@@ -1,5 +1,6 @@
 """Several processes that share a port, for real: who answers, who is ready, and what happens when one dies."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -157,14 +158,48 @@ def test_a_signal_to_the_whole_group_counts_once(
     assert service.exit_code == 0
 
 
-def test_every_series_names_its_worker(start_own: Any, http: Any) -> None:
+def test_whichever_worker_is_asked_tells_the_figures_of_all(start_own: Any, http: Any) -> None:
     service = start_own(arguments=TWO, metrics={"enabled": True})
-    reply = http.exchange(service, http.request(METRICS, method="GET"))
-    lines = [line for line in reply.body.decode().splitlines() if not line.startswith("#")]
-    assert lines
-    assert all('worker="0"' in line for line in lines) or all('worker="1"' in line for line in lines)
-    alone = start_own(metrics={"enabled": True})
-    assert b"worker=" not in http.exchange(alone, http.request(METRICS, method="GET")).body
+    predicted = 'http_requests_total{method="POST"'
+    for answered in range(1, 21):
+        assert ask(service, http)[0] == 200
+        lines = figures(service, http)
+        assert sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(predicted)) == answered
+        assert all('worker="0"' in line or 'worker="1"' in line for line in lines)
+        assert [line for line in lines if line.startswith("service_ready")] == [
+            'service_ready{worker="0"} 1.0',
+            'service_ready{worker="1"} 1.0',
+        ]
+
+
+def test_a_worker_that_does_not_answer_is_told_of_as_it_was(start_own: Any, http: Any) -> None:
+    service = start_own(arguments=TWO, metrics={"enabled": True})
+    before = figures(service, http)
+    stopped = min(workers(service))
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        # The kernel may hand the connection to the one that has been stopped; the other one answers a later one.
+        after: list[str] = []
+        while not after:
+            with contextlib.suppress(OSError):
+                after = figures(service, http, seconds=3)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    for number in "01":
+        assert any(f'worker="{number}"' in line for line in before)
+        assert any(f'worker="{number}"' in line for line in after)
+
+
+def test_one_process_has_no_number(start_own: Any, http: Any) -> None:
+    assert not any("worker=" in line for line in figures(start_own(metrics={"enabled": True}), http))
+
+
+def figures(service: ServiceProcess, http: Any, seconds: float = 10) -> list[str]:
+    body = http.exchange(service, http.request(METRICS, method="GET"), seconds=seconds).body.decode()
+    families = [line for line in body.splitlines() if line.startswith("# TYPE")]
+    assert families
+    assert len(families) == len(set(families))
+    return [line for line in body.splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
