@@ -1,9 +1,13 @@
-# The images of the service, and of the initializer that fetches and verifies a package before a model server starts.
+# The images: of the service, of the initializer that fetches and verifies a package before a model server starts, and of
+# what stands around them.
 #
 #   docker build --target service --tag diabetes-risk-model:0.1.0 .
 #   docker build --target initializer --tag signed-parameters-initializer:0.1.0 .
+#   docker build --target promotion --tag diabetes-risk-model-promotion:0.1.0 .
+#   docker build --target registry --tag diabetes-risk-model-registry:0.1.0 .
+#   docker build --target batch --tag diabetes-risk-model-batch:0.1.0 .
 #
-# Neither holds parameters: they are fetched and verified at the start. docs/container.md says what else is left out.
+# None holds parameters: they are fetched and verified at the start. docs/container.md says what else is left out.
 #
 # BASE_IMAGE has Python 3.11 as `python3`. For production, pin it by digest: --build-arg BASE_IMAGE=python:3.11-slim-bookworm@sha256:...
 # BUILD_IMAGE has the same Python with venv; it differs only where BASE_IMAGE has no installer.
@@ -45,6 +49,49 @@ ENV PYTHONPATH=/opt/initializer/application:/opt/initializer/packages PYTHONPYCA
 RUN ["python3", "/build/deployment/write_bytecode.py", "--tree", "/opt/initializer/application", \
      "signed_parameters.cli", "signed_parameters.storage.s3"]
 
+FROM build AS batch-build
+COPY batch_requirements.txt /build/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
+    --mount=type=secret,id=certificates,target=/run/secrets/certificates,required=false \
+    ["/build/pip/bin/python", "-m", "pip", "install", "--quiet", "--no-compile", "--require-hashes", "--no-deps", \
+     "--only-binary", ":all:", "--target", "/opt/batch/packages", "--requirement", "/build/batch_requirements.txt"]
+RUN ["python3", "/build/deployment/remove_unused.py", "/opt/batch/packages"]
+COPY signed_parameters /opt/batch/application/signed_parameters
+COPY diabetes_risk_model /opt/batch/application/diabetes_risk_model
+ENV PYTHONPATH=/opt/batch/application:/opt/batch/packages PYTHONPYCACHEPREFIX=/opt/batch/bytecode
+RUN ["python3", "/build/deployment/write_bytecode.py", "--tree", "/opt/batch/application", \
+     "diabetes_risk_model.scoring.run", "diabetes_risk_model.scoring.cluster", "diabetes_risk_model.drift.check", \
+     "diabetes_risk_model.drift.report", "diabetes_risk_model.service.configuration", "signed_parameters.storage.s3", \
+     "matplotlib.backends.backend_svg", "scipy.stats", "shap", "distributed.cli.dask_scheduler", "distributed.cli.dask_worker"]
+
+FROM build AS promotion-build
+COPY promotion_requirements.txt /build/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
+    --mount=type=secret,id=certificates,target=/run/secrets/certificates,required=false \
+    ["/build/pip/bin/python", "-m", "pip", "install", "--quiet", "--no-compile", "--require-hashes", "--no-deps", \
+     "--only-binary", ":all:", "--target", "/opt/promotion/packages", "--requirement", "/build/promotion_requirements.txt"]
+RUN ["python3", "/build/deployment/remove_unused.py", "/opt/promotion/packages"]
+COPY signed_parameters /opt/promotion/application/signed_parameters
+COPY diabetes_risk_model/__init__.py /opt/promotion/application/diabetes_risk_model/
+COPY diabetes_risk_model/promotion /opt/promotion/application/diabetes_risk_model/promotion
+ENV PYTHONPATH=/opt/promotion/application:/opt/promotion/packages PYTHONPYCACHEPREFIX=/opt/promotion/bytecode
+RUN ["python3", "/build/deployment/write_bytecode.py", "--tree", "/opt/promotion/application", \
+     "diabetes_risk_model.promotion.commands", "diabetes_risk_model.promotion.watcher", \
+     "diabetes_risk_model.promotion.webhooks", "signed_parameters.storage.s3"]
+
+FROM build AS registry-build
+COPY registry_requirements.txt /build/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
+    --mount=type=secret,id=certificates,target=/run/secrets/certificates,required=false \
+    ["/build/pip/bin/python", "-m", "pip", "install", "--quiet", "--no-compile", "--require-hashes", "--no-deps", \
+     "--only-binary", ":all:", "--target", "/opt/registry/packages", "--requirement", "/build/registry_requirements.txt"]
+RUN ["python3", "/build/deployment/remove_unused.py", "/opt/registry/packages"]
+ENV PYTHONPATH=/opt/registry/packages PYTHONPYCACHEPREFIX=/opt/registry/bytecode MLFLOW_DISABLE_TELEMETRY=true
+RUN ["python3", "/build/deployment/write_bytecode.py", \
+     "mlflow.cli", "mlflow.server.fastapi_app", "mlflow.server.auth", "mlflow.store.tracking.sqlalchemy_store", \
+     "mlflow.store.model_registry.sqlalchemy_store", "mlflow.store.artifact.s3_artifact_repo", "boto3", \
+     "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on"]
+
 FROM ${BASE_IMAGE} AS base
 RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
     ["python3", "/deployment/harden.py"]
@@ -62,6 +109,56 @@ LABEL org.opencontainers.image.title="signed-parameters-initializer" \
 COPY --from=initializer-build /opt/initializer /opt/initializer
 ENV PYTHONPATH=/opt/initializer/application:/opt/initializer/packages PYTHONPYCACHEPREFIX=/opt/initializer/bytecode
 ENTRYPOINT ["python3", "-m", "signed_parameters", "initialize"]
+
+FROM base AS batch
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="diabetes-risk-model-batch" \
+      org.opencontainers.image.description="Scores files with verified parameters, checks for drift; Dask's scheduler and workers" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=batch-build /opt/batch /opt/batch
+ENV PYTHONPATH=/opt/batch/application:/opt/batch/packages PYTHONPYCACHEPREFIX=/opt/batch/bytecode \
+    MPLCONFIGDIR=/tmp/matplotlib NUMBA_CACHE_DIR=/tmp/numba
+ENTRYPOINT ["python3", "-m", "diabetes_risk_model"]
+
+FROM base AS promotion
+USER 0:0
+RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
+    ["python3", "/deployment/add_programs.py", "git", "openssh-client"]
+RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
+    ["python3", "/deployment/add_user.py", "promotion"]
+RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
+    ["python3", "/deployment/harden.py"]
+USER 10001:10001
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="diabetes-risk-model-promotion" \
+      org.opencontainers.image.description="Turns what the registry's aliases mean into commits, after verifying the packages" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=promotion-build /opt/promotion /opt/promotion
+ENV PYTHONPATH=/opt/promotion/application:/opt/promotion/packages PYTHONPYCACHEPREFIX=/opt/promotion/bytecode \
+    PROMOTION_CONFIG=/etc/promotion/promotion.yaml
+ENTRYPOINT ["python3", "-m", "diabetes_risk_model.promotion"]
+CMD ["watch"]
+
+FROM base AS registry
+USER 0:0
+RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
+    ["python3", "/deployment/add_user.py", "registry"]
+USER 10001:10001
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="diabetes-risk-model-registry" \
+      org.opencontainers.image.description="MLflow's registry, with artefacts on S3" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=registry-build /opt/registry /opt/registry
+ENV PYTHONPATH=/opt/registry/packages PYTHONPYCACHEPREFIX=/opt/registry/bytecode HOME=/tmp \
+    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
+EXPOSE 5000
+ENTRYPOINT ["python3", "-m", "mlflow"]
 
 FROM base AS service
 ARG REVISION=unknown

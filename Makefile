@@ -68,7 +68,7 @@ format: $(READY) ## Put the code into its one form.
 
 IN := .
 COMPILE := .venv/bin/uv pip compile --quiet --no-header --generate-hashes --python-version 3.11
-LOCKS := requirements.txt service_requirements.txt initializer_requirements.txt promotion_requirements.txt batch_requirements.txt \
+LOCKS := requirements.txt service_requirements.txt initializer_requirements.txt promotion_requirements.txt registry_requirements.txt batch_requirements.txt \
 	deployment/beside_a_server/requirements.txt
 
 lock: $(READY) ## Write the lock files: everything, what each image needs, and what is needed beside a model server.
@@ -76,7 +76,8 @@ lock: $(READY) ## Write the lock files: everything, what each image needs, and w
 	$(COMPILE) pyproject.toml --all-extras --output-file $(IN)/requirements.txt
 	$(COMPILE) pyproject.toml --extra service --constraint requirements.txt --output-file $(IN)/service_requirements.txt
 	$(COMPILE) pyproject.toml --extra clouds --constraint requirements.txt --output-file $(IN)/initializer_requirements.txt
-	$(COMPILE) pyproject.toml --extra registry --extra skops --constraint requirements.txt --output-file $(IN)/promotion_requirements.txt
+	$(COMPILE) pyproject.toml --extra promotion --constraint requirements.txt --output-file $(IN)/promotion_requirements.txt
+	$(COMPILE) pyproject.toml --extra registry --constraint requirements.txt --output-file $(IN)/registry_requirements.txt
 	$(COMPILE) pyproject.toml --extra batch --extra clouds --constraint requirements.txt --output-file $(IN)/batch_requirements.txt
 	$(COMPILE) deployment/beside_a_server/requirements.in --output-file $(IN)/deployment/beside_a_server/requirements.txt
 
@@ -96,9 +97,12 @@ book: $(READY) ## Build the tutorial, the README and the documents as a site in 
 	$(PYTHON) -m sphinx -q -W --keep-going -c docs/book -d build/book_doctrees . build/book
 	@echo "Open build/book/index.html"
 
-image: ## Build the two container images with docker (or BUILDER=podman).
+image: ## Build the container images with docker (or BUILDER=podman).
 	$(or $(BUILDER),docker) build $(FORMAT) --target service --tag diabetes-risk-model:0.1.0 .
 	$(or $(BUILDER),docker) build $(FORMAT) --target initializer --tag signed-parameters-initializer:0.1.0 .
+	$(or $(BUILDER),docker) build $(FORMAT) --target batch --tag diabetes-risk-model-batch:0.1.0 .
+	$(or $(BUILDER),docker) build $(FORMAT) --target promotion --tag diabetes-risk-model-promotion:0.1.0 .
+	$(or $(BUILDER),docker) build $(FORMAT) --target registry --tag diabetes-risk-model-registry:0.1.0 .
 
 clean: ## Remove what was built, but not .venv.
 	rm -rf build

@@ -14,6 +14,7 @@ UNUSED = {
         *("**/*.pyi", "**/*.pyx", "**/*.pxd", "**/*.h", "**/*.c", "**/*.a"),
         *("numpy/f2py", "numpy/distutils"),
     ),
+    "examples, some with keys that look real": ("boto3/examples", "botocore/data/*/*/examples-1.json"),
     "commands": ("bin",),
     "tools that make ONNX models": tuple(
         f"onnxruntime/{tool}" for tool in ("transformers", "quantization", "tools", "datasets")

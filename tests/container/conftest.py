@@ -1,17 +1,18 @@
 """The images, containers of them that are as locked up as in production, and what they serve.
 
-TEST_IMAGE and TEST_INITIALIZER_IMAGE name images that podman has: `make image` builds them. Without them tests skip.
+TEST_IMAGE, TEST_INITIALIZER_IMAGE, TEST_PROMOTION_IMAGE, TEST_REGISTRY_IMAGE and TEST_BATCH_IMAGE name images that
+podman has: `make image` builds them. Without them tests skip.
 """
 
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import yaml
 
 from diabetes_risk_model.packaging import package_parameters
 from signed_parameters import SigningKey
+from signed_parameters.child_process import free_port
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from tests.diabetes_risk_model.conftest import PARAMETERS_VERSION, TrainedModel, trained_model
 
@@ -61,6 +63,21 @@ def service_image() -> str:
 @pytest.fixture(scope="session")
 def initializer_image() -> str:
     return image_named("TEST_INITIALIZER_IMAGE")
+
+
+@pytest.fixture(scope="session")
+def batch_image() -> str:
+    return image_named("TEST_BATCH_IMAGE")
+
+
+@pytest.fixture(scope="session")
+def promotion_image() -> str:
+    return image_named("TEST_PROMOTION_IMAGE")
+
+
+@pytest.fixture(scope="session")
+def registry_image() -> str:
+    return image_named("TEST_REGISTRY_IMAGE")
 
 
 @dataclass
@@ -112,23 +129,44 @@ class Container:
 Start = Callable[..., Container]
 
 
-@pytest.fixture
-def start(service_image: str) -> Iterator[Start]:
-    """`start(environment, *options)` runs the service's image with nothing but its own command."""
+@contextmanager
+def launching() -> Iterator[Start]:
+    """Give `launch(image, environment, options, arguments, port)`, which runs an image, locked up."""
     names: list[str] = []
 
-    def run(environment: Mapping[str, str], options: Sequence[str] = ()) -> Container:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        variables = {**environment, "HOST": "127.0.0.1", "PORT": str(port)}
-        given = [f"--env={name}={value}" for name, value in variables.items()]
-        names.append(podman("run", "--detach", *LOCKED, *options, *given, service_image).split()[-1])
+    def run(
+        image: str,
+        environment: Mapping[str, str],
+        options: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        port: int = 0,
+    ) -> Container:
+        given = [f"--env={name}={value}" for name, value in environment.items()]
+        names.append(podman("run", "--detach", *LOCKED, *options, *given, image, *arguments).split()[-1])
         return Container(names[-1], port)
 
-    yield run
-    for name in names:
-        podman("rm", "--force", "--time", "1", name)
+    try:
+        yield run
+    finally:
+        for name in names:
+            podman("rm", "--force", "--time", "1", name)
+
+
+@pytest.fixture
+def launch() -> Iterator[Start]:
+    with launching() as run:
+        yield run
+
+
+@pytest.fixture
+def start(service_image: str, launch: Start) -> Start:
+    """`start(environment, *options)` runs the service's image with nothing but its own command."""
+
+    def run(environment: Mapping[str, str], options: Sequence[str] = ()) -> Container:
+        port = free_port()
+        return launch(service_image, {**environment, "HOST": "127.0.0.1", "PORT": str(port)}, options, (), port)
+
+    return run
 
 
 @dataclass(frozen=True)

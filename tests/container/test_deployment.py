@@ -39,9 +39,10 @@ def test_what_is_unused_is_removed_and_counted(tmp_path: Path) -> None:
         "a/contest.py",
     )
     _touch(tmp_path, *kept, "numpy/core/tests/test_a.py", "a/b.pyi", "bin/uvicorn", "numpy/f2py/tests/x.py")
+    _touch(tmp_path, "boto3/examples/a.rst", "botocore/data/iam/2010-05-08/examples-1.json")
     removed = _module("remove_unused").remove(tmp_path)
     assert _files(tmp_path) == set(kept)
-    assert sum(removed.values()) == 20
+    assert sum(removed.values()) == 30
     assert removed["commands"] == 5
 
 
@@ -56,6 +57,28 @@ def test_installers_and_rights_are_taken_away(tmp_path: Path) -> None:
     module.harden(tmp_path)
     assert _files(tmp_path) == set(kept)
     assert (tmp_path / "usr/bin/su").stat().st_mode & 0o7777 == 0o755
+
+
+def test_what_apt_leaves_behind_is_removed_but_licences(tmp_path: Path) -> None:
+    kept = ("usr/bin/git", "usr/share/doc/git/copyright", "var/lib/dpkg/status", "usr/share/git-core/templates/x")
+    _touch(tmp_path, *kept, "usr/share/doc/git/README.gz", "usr/share/locale/de/git.mo", "var/log/dpkg.log")
+    _touch(tmp_path, "var/lib/apt/lists/mirror", "var/cache/apt/archives/git.deb")
+    _module("add_programs").clean(tmp_path)
+    assert _files(tmp_path) == set(kept)
+
+
+def test_a_user_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\n")
+    add = _module("add_user").add
+    add(tmp_path, "promotion")
+    lines = (tmp_path / "etc/passwd").read_text().splitlines()
+    assert lines[1] == "promotion:x:10001:10001::/nonexistent:/usr/sbin/nologin"
+    assert (tmp_path / "etc/group").read_text() == "root:x:0:\npromotion:x:10001:\n"
+    for name in ("promotion", "another", "root"):
+        with pytest.raises(ValueError, match="already"):
+            add(tmp_path, name)
 
 
 def test_bytecode_is_bound_to_the_source_by_its_hash(tmp_path: Path) -> None:

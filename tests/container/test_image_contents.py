@@ -14,7 +14,8 @@ from tests.container.conftest import image_named
 from tests.container.contents import findings, holds_secret
 
 ROOT = Path(__file__).parents[2]
-IMAGES = ("service_image", "initializer_image")
+IMAGES = ("service_image", "initializer_image", "promotion_image", "registry_image", "batch_image")
+LOCKS = {name: name for name in ("initializer", "promotion", "registry", "batch")}
 
 
 @pytest.fixture(params=IMAGES)
@@ -80,7 +81,7 @@ def test_the_service_is_small(service_image: str, capsys: pytest.CaptureFixture[
 
 def test_what_is_installed_is_what_was_locked(image: str) -> None:
     title = _inspected(image)["Labels"]["org.opencontainers.image.title"]
-    lock = f"{'initializer' if 'initializer' in title else 'service'}_requirements.txt"
+    lock = f"{LOCKS.get(title.rpartition('-')[2], 'service')}_requirements.txt"
     lines = (ROOT / lock).read_text().splitlines()
     locked = {_normal(line.split(" ")[0].replace("==", "-")) for line in lines if "==" in line}
     with exported(image) as archive:

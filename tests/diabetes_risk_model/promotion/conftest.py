@@ -25,6 +25,7 @@ from signed_parameters import SigningKey, Statement, build_package, sign_package
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import open_storage
 from signed_parameters.verification import read_envelope
+from tests.ssh_server import SshServer
 
 ROOT = Path(__file__).parents[3]
 GIT = {
@@ -54,11 +55,17 @@ class World:
     model: str
     analyst: SigningKey
     approver: SigningKey
+    remote: str = ""
     repositories: list[Repository] = field(default_factory=list)
 
     @property
     def bare(self) -> Path:
         return self.folder / "deployments.git"
+
+    @property
+    def address(self) -> str:
+        """The repository as the watcher reaches it: by its path, unless a test says another way."""
+        return self.remote or str(self.bare)
 
     @property
     def config(self) -> Path:
@@ -67,6 +74,11 @@ class World:
     @property
     def settings(self) -> PromotionSettings:
         return load_settings(self.config)
+
+    def reach_over_ssh(self, server: SshServer) -> None:
+        """Let the watcher reach the repository by a server; GIT_SSH_COMMAND has to lead there too."""
+        self.remote = server.address(self.bare)
+        self.write_settings()
 
     def write_settings(self) -> None:
         stages = {
@@ -79,7 +91,7 @@ class World:
             for stage in ("staging", "production")
         }
         packages = f"s3://model-packages/{self.model}"
-        fields: dict[str, Any] = {"registry": self.server.url, "packages": packages, "repository": str(self.bare)}
+        fields: dict[str, Any] = {"registry": self.server.url, "packages": packages, "repository": self.address}
         self.config.write_bytes(dump({**fields, "model": self.model, "stages": stages}))
 
     def make_repository(self) -> None:
@@ -151,7 +163,7 @@ class World:
         return open_registry(self.settings.registry, self.model, local=True)
 
     def repository(self) -> Repository:
-        repository = Repository(str(self.bare), "main")
+        repository = Repository(self.address, "main")
         self.repositories.append(repository)
         return repository
 
@@ -241,3 +253,17 @@ def make_world(
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    with SshServer(tmp_path_factory.mktemp("ssh") / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def over_ssh(world: World, sshd: SshServer, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose watcher reaches the repository over SSH, with the right key and the right host."""
+    monkeypatch.setenv("GIT_SSH_COMMAND", sshd.command())
+    world.reach_over_ssh(sshd)
+    return world

@@ -143,6 +143,22 @@ def test_from_training_to_predictions_and_back(make_world, train, monkeypatch):
     predicts(world, "production")
 
 
+def lies_in_the_bucket_and_is_had_without_its_key(world, run, artefacts: Path, package: str, monkeypatch) -> None:
+    from mlflow.artifacts import download_artifacts
+
+    storage, prefix = world.server.storage.client(), run.info.artifact_uri.removeprefix("mlflow-artifacts:/")
+    assert prefix != run.info.artifact_uri
+    files = {name: artefacts / name for name in ("card.html", "plots/auc.png")}
+    files |= {f"package/{name}": world.folder / "packages" / name for name in (package, f"{package}.dsse.json")}
+    listed = {item.object_name for item in storage.list_objects("mlflow", prefix=f"{prefix}/", recursive=True)}
+    assert {f"{prefix}/{name}" for name in files} <= listed
+    with monkeypatch.context() as without:
+        for name in world.server.storage.environment():
+            without.delenv(name)
+        for name, path in files.items():
+            assert Path(download_artifacts(f"{run.info.artifact_uri}/{name}")).read_bytes() == path.read_bytes()
+
+
 def test_a_run_in_mlflow_has_everything_and_its_server_the_same_answers(make_world, train, trained_model, monkeypatch):
     from mlflow import MlflowClient
 
@@ -159,8 +175,7 @@ def test_a_run_in_mlflow_has_everything_and_its_server_the_same_answers(make_wor
     names = {item.path for folder in ("", "plots", "package") for item in client.list_artifacts(tracked.run_id, folder)}
     package = f"{MODEL_NAME}-0.1.0-2026_11_23.zip"
     assert names >= {"card.html", "metrics.json", "plots/auc.png", f"package/{package}", f"package/{package}.dsse.json"}
-    stored = world.server.storage.client().list_objects("mlflow", recursive=True)
-    assert any(item.object_name.endswith(package) for item in stored)
+    lies_in_the_bucket_and_is_had_without_its_key(world, run, artefacts, package, monkeypatch)
     assert world.registry().version(tracked.number).tags == {
         "signed_parameters.package_uri": f"{world.settings.packages}/{package}",
         "signed_parameters.digest": str(tracked.statement.package_digest),

@@ -3,10 +3,14 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from diabetes_risk_model.promotion.registry import Registry
@@ -15,6 +19,7 @@ from diabetes_risk_model.promotion.watcher import PROMOTED, UNCHANGED
 from signed_parameters import VerifiedPackage
 from signed_parameters.storage import open_storage
 from signed_parameters.storage.s3 import S3Storage
+from tests.ssh_server import SECONDS, SshServer, wait_until
 
 # Whatever the watcher asks of others, and whatever it changes.
 STEPS: list[tuple[type, tuple[str, ...]]] = [
@@ -113,3 +118,76 @@ def test_killed_at_any_step_the_next_run_ends_in_the_same_state(start):
         assert _state(world, number) == expected, f"killed at point {last}"
         assert world.once().state == UNCHANGED
     assert 15 < points < MOST_POINTS - 1
+
+
+class Receiving:
+    """The server's side of a push, which waits in a hook of the bare repository until it is told how to end."""
+
+    def __init__(self, world: Any) -> None:
+        self._hook, self._pid, self._answer = (
+            world.bare / "hooks" / "pre-receive",
+            world.folder / "waiting",
+            world.folder / "answer",
+        )
+        self._hook.parent.mkdir(exist_ok=True)
+        self._hook.write_text(
+            f"#!/bin/sh\necho $$ > {self._pid}.new\nmv {self._pid}.new {self._pid}\n"
+            f"while [ ! -f {self._answer} ]; do sleep 0.05; done\nexit $(cat {self._answer})\n"
+        )
+        self._hook.chmod(0o755)
+
+    def wait(self) -> None:
+        """Wait until a push is in the hook. The next push finds none."""
+        wait_until(self._pid.exists, "the server's hook")
+        self._hook.unlink()
+        self._process = psutil.Process(int(self._pid.read_text())).parent()
+
+    def end(self, status: int) -> None:
+        """Let the hook end with a status, and wait until the server has done what it does then."""
+        new = self._answer.with_suffix(".new")
+        new.write_text(str(status))
+        new.rename(self._answer)
+        if self._process is not None:
+            self._process.wait(SECONDS)
+
+
+def _kill_in_push(world: Any, receiving: Receiving) -> None:
+    """Start a watcher, and kill it, its git and its ssh when the server has received the commit."""
+    command = [str(Path(sys.executable).with_name("diabetes-risk-model")), "promote", "once"]
+    with subprocess.Popen(
+        [*command, "--config", str(world.config)], env={**os.environ, "TMPDIR": str(world.folder)}
+    ) as watcher:
+        receiving.wait()
+        family = [psutil.Process(watcher.pid), *psutil.Process(watcher.pid).children(recursive=True)]
+        assert {"git", "ssh"} <= {process.name() for process in family}
+        for process in family:
+            process.kill()
+    assert watcher.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("outcome", ["arrives", "is lost", "arrives after the next run's"])
+def test_killed_inside_a_push_the_next_run_ends_in_the_same_state(start, sshd: SshServer, monkeypatch, outcome):
+    monkeypatch.setenv("GIT_SSH_COMMAND", sshd.command())
+    undisturbed, number = start()
+    assert undisturbed.once().state == PROMOTED
+    expected = _state(undisturbed, number)
+    world, number = start()
+    world.reach_over_ssh(sshd)
+    before, receiving = world.head(), Receiving(world)
+    _kill_in_push(world, receiving)
+    assert world.head() == before
+    if outcome == "arrives":
+        receiving.end(0)
+        assert world.head() != before
+        assert world.once().state == UNCHANGED
+    elif outcome == "is lost":
+        receiving.end(1)
+        assert world.head() == before
+        assert world.once().state == PROMOTED
+    else:
+        assert world.once().state == PROMOTED
+        head = world.head()
+        receiving.end(0)
+        assert world.head() == head
+    assert _state(world, number) == expected
+    assert world.once().state == UNCHANGED
