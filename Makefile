@@ -43,6 +43,8 @@ bench: $(READY) ## Time signing, verification and the service against their base
 	$(PYTHON) -m benchmarks.serving
 	$(PYTHON) -m benchmarks.peers
 	$(PYTHON) -m benchmarks.workers
+	$(PYTHON) -m benchmarks.scoring
+	$(PYTHON) -m benchmarks.training_on_dask
 
 soak: $(READY) ## Good and bad load on the service, every answer checked (MINUTES, 10 by default).
 	$(PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),10)

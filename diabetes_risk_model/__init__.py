@@ -7,6 +7,7 @@ The subpackages are the steps of the flow, in order, and none reaches back:
 * `prediction` -- fetch, verify, load, predict: the model class that a service holds.
 * `service` -- serve over HTTP.
 * `scoring` -- score files of any number of rows.
+* `drift` -- compare scored files with the rows of training.
 * `servers` -- the model in the servers of others: Seldon Core, MLServer.
 """
 

@@ -6,20 +6,26 @@ Exit status: 0 done, 1 refused by verification or a step that failed, 2 usage, c
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
 from diabetes_risk_model import __version__
+from diabetes_risk_model.drift.command import drift
 from diabetes_risk_model.progress import console, step
 from diabetes_risk_model.promotion.commands import promote
 from diabetes_risk_model.scoring.command import score
 from diabetes_risk_model.service.authentication.commands import users
-from signed_parameters import SignedParametersError
+from signed_parameters import ConfigurationError, SignedParametersError
+
+if TYPE_CHECKING:
+    from diabetes_risk_model.training.parallel import Workers
 
 _ARTEFACTS = Path("build/artefacts")
 _PACKAGES = Path("build/packages")
@@ -118,6 +124,8 @@ def profile(source: str, seed: int, out: Path) -> None:
 @click.option("--key", default=None, help="With --track: file of the signing key, or env:NAME.")
 @click.option("--serial", type=click.IntRange(min=0), default=None, help="With --track. Default: the key's next.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default=None, help="As of `promote`.")
+@click.option("--scheduler", help="Cross-validate on the workers of this Dask scheduler, tls://HOST:PORT.")
+@click.option("--allow-plain-scheduler", is_flag=True, help="Take one without TLS, which no stranger can reach.")
 @_command
 def train(
     source: str,
@@ -129,6 +137,8 @@ def train(
     key: str | None,
     serial: int | None,
     config: Path | None,
+    scheduler: str | None,
+    allow_plain_scheduler: bool,
 ) -> None:
     """Train, evaluate, reduce and export; write the package's files."""
     from diabetes_risk_model.data.sources import load_survey
@@ -139,17 +149,19 @@ def train(
     check_parameters_version(parameters_version)
     register = _registration(key, serial, config) if track else None
     out.mkdir(parents=True, exist_ok=True)
-    with step("Load the survey") as running:
-        survey = load_survey(source, seed=seed)
-        running.note(survey.description)
-    run(
-        survey,
-        out,
-        profile=profile,
-        seed=seed,
-        version=__version__,
-        parameters_version=parameters_version,
-    )
+    with _workers(scheduler, allow_plain_scheduler) as workers:
+        with step("Load the survey") as running:
+            survey = load_survey(source, seed=seed)
+            running.note(survey.description)
+        run(
+            survey,
+            out,
+            profile=profile,
+            seed=seed,
+            version=__version__,
+            parameters_version=parameters_version,
+            workers=workers,
+        )
     _say(f"The package's files are in {out}; look at {out / 'card.html'}.")
     if register is not None:
         register(out)
@@ -211,6 +223,23 @@ def compose_env(package: Path, keys: tuple[str, ...], s3_url: str | None, out: P
     _say(f"wrote {out} for {package.name}; next: docker compose up")
 
 
+@contextmanager
+def _workers(scheduler: str | None, allow_plain: bool) -> Iterator["Workers | None"]:
+    """Connect to the cluster that a training uses; None where it uses this process."""
+    if scheduler is None:
+        yield None
+        return
+    if find_spec("distributed") is None:
+        raise ConfigurationError(
+            "--scheduler needs distributed, not installed here", remedy="Install signed-parameters[batch]."
+        )
+    from diabetes_risk_model.scoring.cluster import workers_of
+    from diabetes_risk_model.training.parallel import Workers
+
+    with workers_of(scheduler, allow_plain=allow_plain) as client, Workers(client) as workers:
+        yield workers
+
+
 def _registration(key: str | None, serial: int | None, config: Path | None) -> Callable[[Path], None]:
     """Return what registers a trained model. What it needs is read first: a mistake must not cost a training."""
     from diabetes_risk_model.promotion.settings import load_settings, settings_path
@@ -233,6 +262,7 @@ def _registration(key: str | None, serial: int | None, config: Path | None) -> C
 main.add_command(users)
 main.add_command(promote)
 main.command()(_command(score))
+main.command()(_command(drift))
 
 
 def _today() -> str:

@@ -53,6 +53,8 @@ _REFUSALS = {
     "11_minikube": ["RolledBack"],
     "12_keys_in_production": ["RevokedKey", "TooFewSignatures", "RolledBack"],
     "13_in_your_own_project": ["DigestMismatch"],
+    "14_from_registry_to_deployment": ["TooFewSignatures"],
+    "15_beyond_one_machine": ["DigestMismatch"],
 }
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 

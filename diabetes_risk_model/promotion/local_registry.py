@@ -70,10 +70,10 @@ class LocalRegistry(Server):
         self._child.start()
         self._wait(self._child)
 
-    def stop(self) -> None:
-        """Stop both servers. May be called again."""
+    def stop(self, seconds: float = 5.0) -> None:
+        """Stop both servers. MLflow is killed if it has not ended after so many seconds. May be called again."""
         if self._child is not None:
-            self._child.stop()
+            self._child.stop(seconds)
         self.storage.stop()
 
     def _wait(self, child: ChildProcess) -> None:

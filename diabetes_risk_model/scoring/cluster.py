@@ -7,6 +7,7 @@ too, with the certificates that Dask's own configuration names, unless that is w
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _CONNECT_SECONDS = 30
+_WORKERS_SECONDS = 300  # as a cluster may need for new machines
+# Dask's own setting gives all that is freed back to the system, only to ask for it again with the next batch: that
+# takes a third of the processor time. What a worker holds of arrays stays small: see `--partition-rows`.
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": 256 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
 _NO_DASHBOARD = "127.0.0.1:0"  # any free port, at which nothing is served
 
 
@@ -33,8 +38,14 @@ def workers_of_this_machine(number: int | None = None) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     with (
-        # Its pages would be open to every user of this machine.
-        dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}),
+        dask.config.set(
+            {
+                # The pages would be open to every user of this machine.
+                "distributed.scheduler.http.routes": [],
+                "distributed.worker.http.routes": [],
+                **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in MEMORY.items()},
+            }
+        ),
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=number or len(os.sched_getaffinity(0)),
             threads_per_worker=1,
@@ -58,7 +69,7 @@ def workers_of(scheduler: str, *, allow_plain: bool = False) -> Iterator[Client]
 
     Raises:
         ConfigurationError: the address is not usable, or is not to be taken.
-        Unavailable: it does not answer.
+        Unavailable: it does not answer, or has no workers.
     """
     from distributed import Client
 
@@ -71,13 +82,36 @@ def workers_of(scheduler: str, *, allow_plain: bool = False) -> Iterator[Client]
             expected="tls://HOST:PORT, with the certificates that Dask's configuration names",
             remedy="Set the scheduler up with TLS, or add --allow-plain-scheduler where no stranger can reach it.",
         )
+    found = ""
     try:
         client = Client(scheduler, timeout=_CONNECT_SECONDS)  # type: ignore[no-untyped-call]
     except (OSError, TypeError, RuntimeError, ValueError) as error:
+        found = str(error).partition("\n")[0][:200] or type(error).__name__
+    if found:
+        gc.collect()  # the client: it is closed when it is collected, which must not be while another starts
         raise Unavailable(
             f"the scheduler {scheduler} does not answer",
-            found=str(error).partition("\n")[0][:200] or type(error).__name__,
+            found=found,
             remedy="Check its address, and the certificates of DASK_DISTRIBUTED__COMM__TLS__....",
-        ) from None
-    with client:
+        )
+    with _one_line_of_error(), client:
+        try:
+            client.wait_for_workers(1, timeout=_WORKERS_SECONDS)
+        except TimeoutError:
+            raise Unavailable(
+                f"the scheduler {scheduler} has no workers",
+                remedy="Start some, with the same certificates, and look at their logs.",
+            ) from None
         yield client
+
+
+@contextmanager
+def _one_line_of_error() -> Iterator[None]:
+    """Keep the client from logging a traceback where a scheduler goes away: the command says it by itself."""
+    logger = logging.getLogger("distributed.client")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

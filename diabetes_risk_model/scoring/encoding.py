@@ -66,19 +66,24 @@ class ColumnEncoder:
     def _numbers(self, column: pa.Array) -> Encoded:
         if pa.types.is_null(column.type):
             return Encoded(np.full(len(column), self._missing, np.int32), None)
+        if pa.types.is_decimal(column.type):
+            column = column.cast(pa.float64())
         missing: Flags | None = None
         if column.null_count:
             missing = column.is_null().to_numpy(zero_copy_only=False)
             column = column.fill_null(0)
         values = column.to_numpy(zero_copy_only=False)
-        if values.dtype.kind == "f":
-            if values.dtype.itemsize < np.dtype(np.float64).itemsize:
-                values = values.astype(np.float64)
+        real = values.dtype.kind == "f"
+        if real and values.dtype.itemsize < np.dtype(np.float64).itemsize:
+            values = values.astype(np.float64)
+        if missing is None and not (real and self.form.whole) and self._spans(values):
+            return Encoded(self._find(values), None)
+        if real:
             absent = np.isnan(values)
             if absent.any():
                 missing = absent if missing is None else absent | missing
         fits = (values >= self.form.minimum) & (values <= self.form.maximum)
-        if self.form.whole and values.dtype.kind == "f":
+        if real and self.form.whole:
             fits &= values == np.floor(values)
         if fits.all():
             return Encoded(self._find(values), None)
@@ -88,6 +93,11 @@ class ColumnEncoder:
         if missing is not None:
             places[missing] = self._missing
         return Encoded(places, wrong if wrong.any() else None)
+
+    def _spans(self, values: NDArray[np.generic]) -> bool:
+        """Return whether all values lie in the range. Where one is NaN, the least and the greatest are."""
+        least, greatest = (values.min(), values.max()) if len(values) else (self.form.minimum, self.form.maximum)
+        return bool(self.form.minimum <= least and greatest <= self.form.maximum)
 
     def _texts(self, column: pa.Array) -> Encoded:
         if not self.form.texts and not pa.types.is_dictionary(column.type):

@@ -30,9 +30,10 @@ def schema_of(explained: bool, metadata: Mapping[str, str] | None = None) -> pa.
         explained: whether each row's contributions are among them.
         metadata: of the whole file.
     """
-    fields = [("row", pa.int64()), ("risk", pa.dictionary(pa.int8(), pa.string())), ("probability", pa.float64())]
+    columns = [("row", pa.int64()), ("risk", pa.dictionary(pa.int8(), pa.string())), ("probability", pa.float64())]
     if explained:
-        fields += [(f"contribution_of_{name}", pa.float64()) for name in DiabetesRiskModelInput.model_fields]
+        columns += [(f"contribution_of_{name}", pa.float64()) for name in DiabetesRiskModelInput.model_fields]
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
     return pa.schema(fields, metadata=dict(metadata or {}))
 
 
@@ -60,6 +61,8 @@ class PartWriter:
             probabilities: of diabetes, one for each.
             contributions: of shape (n, 4), where they are explained.
         """
+        if not len(rows):
+            return  # pyarrow writes an empty chunk into CSV over the lines that follow
         positive = (probabilities > THRESHOLD).view(np.int8)
         risks = pa.DictionaryArray.from_arrays(pa.array(positive), pa.array(_RISKS))
         explained = [] if contributions is None else [pa.array(column) for column in contributions.T]
@@ -90,12 +93,17 @@ class PartWriter:
 
 
 def parquet_writer(sink: object, schema: pa.Schema) -> pq.ParquetWriter:
-    """Return a writer of scores. Row numbers are written as differences, and what repeats as a dictionary."""
+    """Return a writer of scores.
+
+    Row numbers are written as differences, and what repeats as a dictionary. That leaves next to nothing to compress.
+    Least and greatest are kept of the row numbers only: those of the others are nearly the same in all row groups.
+    """
     dictionaries = [name for name in schema.names if name != "row"]
     return pq.ParquetWriter(
         sink,
         schema,
-        compression="zstd",
+        compression="none",
+        write_statistics=["row"],
         use_dictionary=dictionaries,
         column_encoding={"row": "DELTA_BINARY_PACKED"},
     )

@@ -68,5 +68,6 @@ def _is_usable(kind: pa.DataType, form: Form) -> bool:
         kind = kind.value_type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
         return True
-    is_number = pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)
+    is_number = pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    is_number = is_number or pa.types.is_float32(kind) or pa.types.is_float64(kind)
     return bool(is_number) and not form.texts

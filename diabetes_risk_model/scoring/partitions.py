@@ -80,6 +80,7 @@ def read_rows(partition: Partition) -> Iterator[Block]:
     else:
         for columns in parquet_files.read_columns(partition.file, partition.columns, start, stop):
             yield Block(len(next(iter(columns.values()))), columns, {})
+    partition.file.check()
 
 
 def _groups(file: DataFile, rows: int) -> Iterator[Partition]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from diabetes_risk_model.progress import bar, step
 from diabetes_risk_model.scoring.assembly import REJECTS_SUFFIX, assemble, check_output
 from diabetes_risk_model.scoring.inputs import DataFile, find_files, kind_of
 from diabetes_risk_model.scoring.model import WantedModel, load_model
+from diabetes_risk_model.scoring.outputs import schema_of
 from diabetes_risk_model.scoring.partitions import Partition, count_rows, divide
 from diabetes_risk_model.scoring.parts import Note, Parts, identify
 from diabetes_risk_model.scoring.task import Task, describe_model, score_partition
@@ -112,6 +114,7 @@ def _begin(
         partitions = divide(files, wanted.partition_rows, count)
         rows = sum(partition.rows for partition in partitions)
         what = {"package": metadata, "kind": kind_of(output), "explained": wanted.explained, "version": __version__}
+        what["columns"] = str(schema_of(wanted.explained))
         parts = Parts(output, identify(partitions, what))
         starts = {partition.first_row for partition in partitions}
         notes = {first_row: note for first_row, note in parts.done().items() if first_row in starts}
@@ -132,10 +135,14 @@ def _score(client: Client, task: Task, partitions: Sequence[Partition], notes: d
         }
         try:
             for future, note in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
+                if isinstance(note, BaseException):  # which a future has that was cancelled, instead of a result
+                    raise note
                 first_row = futures[future]
                 notes[first_row] = note
                 progress.advance(rows[first_row])
                 future.release()
+        except CancelledError:
+            raise
         except BaseException:
             client.cancel(list(futures))  # type: ignore[no-untyped-call]
             raise
@@ -144,6 +151,7 @@ def _score(client: Client, task: Task, partitions: Sequence[Partition], notes: d
 @contextmanager
 def _broken_workers() -> Iterator[None]:
     from distributed import KilledWorker
+    from distributed.client import ClosedClientError
     from distributed.comm import CommClosedError  # type: ignore[attr-defined]
 
     try:
@@ -154,7 +162,8 @@ def _broken_workers() -> Iterator[None]:
             found=str(error).partition("\n")[0][:200],
             remedy="They may need more memory, or smaller partitions (--partition-rows). What is done stays.",
         ) from None
-    except CommClosedError:
+    except (CommClosedError, CancelledError, ClosedClientError):
         raise Unavailable(
-            "the connection to the scheduler broke off", remedy="Start again: what is done stays."
+            "the connection to the scheduler broke off",
+            remedy="Look at its log, and start again: what is done stays.",
         ) from None

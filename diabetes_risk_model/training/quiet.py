@@ -52,8 +52,12 @@ def pycaret_call() -> Iterator[None]:
 
     pycaret sends everything that is written to stdout and stderr during cross-validation to its log, a spinner too.
     """
-    redirect = "pycaret.internal.pycaret_experiment.supervised_experiment.redirect_output"
-    with quiet(), patch(redirect, nullcontext):
+    experiments = "pycaret.internal.pycaret_experiment"
+    with (
+        quiet(),
+        patch(f"{experiments}.supervised_experiment.redirect_output", nullcontext),
+        patch(f"{experiments}.tabular_experiment.redirect_output", nullcontext),
+    ):
         yield
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diabetes_risk_model.drift.training_profile import FILE as TRAINING_PROFILE
 from diabetes_risk_model.prediction.table import FILE as TABLE
 from diabetes_risk_model.progress import Step, step
 from diabetes_risk_model.training.card import CardFacts, to_html, to_markdown
+from diabetes_risk_model.training.distributions import training_profile
 from diabetes_risk_model.training.errors import TableError
 from diabetes_risk_model.training.evaluate import PLOTS, evaluate
 from diabetes_risk_model.training.export import export
@@ -19,7 +22,7 @@ from diabetes_risk_model.training.metrics import gather, plain
 from diabetes_risk_model.training.profile import profile_survey
 from diabetes_risk_model.training.profiles import Profile, find_profile
 from diabetes_risk_model.training.quiet import import_pycaret
-from diabetes_risk_model.training.reduce import Reduced, reduce_pipeline, to_pickle
+from diabetes_risk_model.training.reduce import Reduced, answers, reduce_pipeline, to_pickle
 from diabetes_risk_model.training.table import Tabulated, tabulate
 from diabetes_risk_model.training.train import (
     OPTIMIZED,
@@ -36,6 +39,7 @@ from diabetes_risk_model.training.train import (
 
 if TYPE_CHECKING:
     from diabetes_risk_model.data.sources import Survey
+    from diabetes_risk_model.training.parallel import Workers
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def train(
     version: str,
     parameters_version: str,
     with_report: bool = True,
+    workers: Workers | None = None,
 ) -> Artefacts:
     """Profile, train, evaluate, reduce, export, and write everything to a folder.
 
@@ -73,14 +78,19 @@ def train(
         version: of the model's code, for the card and the manifest.
         parameters_version: of this training run, for the card and the manifest.
         with_report: whether to write `profile.html`.
+        workers: of a cluster, which cross-validate with the same scores; None for this process.
 
     Raises:
         TrainingError: if there are too few rows, if training keeps other columns than the service asks for, or if the
             reduced or the exported model answers differently from the trained one.
+        ConfigurationError: the workers are not fit for it.
+        Unavailable: the cluster went away.
     """
     profile = find_profile(profile)
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
+    if workers is not None:
+        workers.start()
     if with_report:
         with step("Profile the survey") as running:
             files["profile.html"] = folder / "profile.html"
@@ -88,19 +98,26 @@ def train(
             running.note(f"{len(survey.frame):,} rows from source {survey.source}")
     with step("Load pycaret"):
         import_pycaret()
+    if workers is not None:
+        with step("Check the workers") as running:
+            running.note(f"{_count(workers.check(), 'worker')} with the same libraries")
     with step("Prepare: remove outliers, scale, select columns") as running:
-        experiment = prepare(survey, profile, seed)
+        experiment = prepare(survey, profile, seed, workers)
         running.note(f"{experiment.rows:,} rows, {', '.join(column.name for column in SELECTED)}")
-    with step(f"Compare {_count(len(profile.candidates), 'candidate')}, {profile.folds} folds") as running:
+    with _cross_validating(
+        workers, f"Compare {_count(len(profile.candidates), 'candidate')}, {profile.folds} folds"
+    ) as running:
         compared = compare(experiment)
         running.note(f"best {OPTIMIZED}: {compared.iloc[0]['Model']}, {compared.iloc[0][OPTIMIZED]:.4f}")
-    with step(f"Train gradient boosting, {profile.folds} folds") as running:
+    with _cross_validating(workers, f"Train gradient boosting, {profile.folds} folds") as running:
         created = create(experiment)
         running.note(_describe(created))
-    with step(f"Tune it, {_count(profile.tuning_iterations, 'set')} of hyperparameters") as running:
+    with _cross_validating(
+        workers, f"Tune it, {_count(profile.tuning_iterations, 'set')} of hyperparameters"
+    ) as running:
         tuned = tune(experiment, created)
         running.note(_describe(tuned) + ("" if tuned.kept else "; not better, the defaults stay"))
-    with step("Evaluate on held-out rows, draw plots") as running:
+    with _cross_validating(workers, "Evaluate on held-out rows, draw plots") as running:
         evaluation = evaluate(experiment, tuned, folder / "plots", report=running.update)
         running.note(f"AUC {evaluation.scores['AUC']:.4f}, {len(PLOTS)} plots")
     files.update({f"plots/{path.name}": path for path in evaluation.plots.values()})
@@ -117,6 +134,10 @@ def train(
     with step("Write it down as a table, check every cell") as running:
         tabulated = _tabulate(reduced, survey, running)
         files.update(write_table(tabulated, folder))
+    with step("Count the rows, for later drift checks"):
+        rows = survey.frame[[column.name for column in SELECTED]].to_numpy(dtype=float)
+        counted = training_profile(survey.frame, SELECTED, answers(reduced.pipeline, rows).probabilities[:, 1])
+        files[TRAINING_PROFILE] = _write(folder / TRAINING_PROFILE, counted.to_bytes())
     with step("Write the metrics and the model card") as running:
         metrics = gather(
             experiment, compared, created, tuned, evaluation, reduced.agreement, exported.agreement, tabulated
@@ -164,6 +185,17 @@ def _tabulate(reduced: Reduced, survey: Survey, running: Step) -> Tabulated | No
         return None
     running.note(f"{tabulated.cells:,} cells, equal on {tabulated.agreement.rows:,} rows")
     return tabulated
+
+
+@contextmanager
+def _cross_validating(workers: Workers | None, text: str) -> Iterator[Step]:
+    """Run a step that tells how many folds its workers have done."""
+    with step(text) as running:
+        if workers is None:
+            yield running
+        else:
+            with workers.telling(running.update):
+                yield running
 
 
 def _count(number: int, what: str) -> str:

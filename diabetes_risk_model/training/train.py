@@ -2,7 +2,8 @@
 
 Each function returns something to look at, and `run.train` only calls them in this order.
 
-Cross-validation runs in this process, one fold after the other, and fits nothing twice. pycaret's default starts worker
+Cross-validation runs in this process, one fold after the other, and fits nothing twice; or on the workers of a
+cluster (`parallel`). pycaret's default starts worker
 processes that each import pycaret anew, which takes longer than it saves. Threads are no way out: while it scores a
 fold, pycaret switches a flag of the whole process that would make another thread's fold skip its preprocessing.
 """
@@ -10,7 +11,7 @@ fold, pycaret switches a flag of the whole process that would make another threa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from diabetes_risk_model.data.sources import Survey
+    from diabetes_risk_model.training.parallel import Workers
 
 ESTIMATOR = "gbc"
 OPTIMIZED = "F1"
@@ -56,6 +58,7 @@ class Experiment:
         train_rows: rows left to train on, after the removal of outliers.
         test_rows: rows held out.
         summary: pycaret's table of the settings.
+        workers: of a cluster, to which cross-validations go; None if they run in this process.
     """
 
     pycaret: Any
@@ -65,12 +68,26 @@ class Experiment:
     train_rows: int
     test_rows: int
     summary: pd.DataFrame
+    workers: Workers | None = field(default=None, repr=False, compare=False)
     _fitted: FittedSteps = field(default_factory=FittedSteps, repr=False, compare=False)
 
     @contextmanager
     def call(self) -> Iterator[None]:
         """Make a call of pycaret's inside the block: silent, and reusing what earlier calls have fitted."""
-        with pycaret_call(), self._fitted.reused():
+        with self.cross_validation(), self._fitted.reused():
+            yield
+
+    @contextmanager
+    def cross_validation(self) -> Iterator[None]:
+        """Make a call of pycaret's inside the block: silent, its folds on the workers if there are some.
+
+        Raises:
+            Unavailable: the workers went away.
+        """
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+        # One thread for the sums of linear algebra, as on a worker: their number could change a last digit.
+        with pycaret_call(), threadpool_limits(1), nullcontext() if self.workers is None else self.workers.used():
             yield
 
 
@@ -99,13 +116,16 @@ class Trained:
         return float(self.scores[metric]["Std"])
 
 
-def prepare(survey: Survey, profile: str | Profile = "quick", seed: int = 42) -> Experiment:
+def prepare(
+    survey: Survey, profile: str | Profile = "quick", seed: int = 42, workers: Workers | None = None
+) -> Experiment:
     """Set pycaret up: hold out 30% of the rows, remove outliers, scale, select four columns.
 
     Args:
         survey: the rows; if the profile takes fewer, a random sample with equal shares of the classes.
         profile: "quick" or "full".
         seed: of the sample, the split and everything after.
+        workers: of a cluster, on which the steps after this one cross-validate.
 
     Raises:
         TrainingError: if there is no such profile, or too few rows for its folds.
@@ -138,6 +158,7 @@ def prepare(survey: Survey, profile: str | Profile = "quick", seed: int = 42) ->
         train_rows=len(experiment.X_train_transformed),
         test_rows=len(experiment.X_test_transformed),
         summary=summary,
+        workers=workers,
     )
 
 

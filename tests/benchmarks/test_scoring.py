@@ -5,7 +5,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.scoring import Run, by_pandas, in_memory, report, write_rows
+from benchmarks.scoring import Run, Speeds, report
+from benchmarks.scoring_peers import by_pandas, from_frame_to_frame, in_memory, pyarrow_alone, write_rows
 from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
 from diabetes_risk_model.prediction.table import Axis, Table
 
@@ -20,6 +21,9 @@ def test_rows_are_written_and_scored_in_memory(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "rows.parquet").num_rows == 1_000
     table = Table(tuple(Axis(column, (), 1.0) for column in INPUT_COLUMNS), array("d", [0.75]))
     assert in_memory(table, tmp_path / "rows.parquet") > 0
+    assert pyarrow_alone(table, tmp_path / "rows.parquet") > 0
+    for readable in (False, True):
+        assert from_frame_to_frame(table, tmp_path / "rows.parquet", readable=readable) > 0
 
 
 def test_pandas_is_given_the_same_rows(tmp_path: Path) -> None:
@@ -45,7 +49,9 @@ def test_pandas_is_given_the_same_rows(tmp_path: Path) -> None:
     ],
 )
 def test_a_target_that_is_missed_is_named(memory: float, two: Run, missed: str, capsys: Any) -> None:
-    assert report(10_000_000, memory, GOOD, two, 1e6, 5e5) == bool(missed)
+    assert report(10_000_000, Speeds(memory, 4e6, 3e6, 2e6, 2e7, 1e6, 5e5), GOOD, two) == bool(missed)
     printed = " ".join(capsys.readouterr().out.split())
     assert ("Missed:" in printed) == bool(missed)
     assert missed in printed
+    assert "is 250% of the 2,000,000 rows" in printed
+    assert f"and {5e6 / memory:.0%} of what the look-up reaches" in printed

@@ -53,7 +53,7 @@ def trained(run: Run) -> Run:
 
 
 def test_every_command_explains_itself(run: Run) -> None:
-    names = ["compose-env", "data", "demo", "package", "profile", "promote", "score", "train", "users"]
+    names = ["compose-env", "data", "demo", "drift", "package", "profile", "promote", "score", "train", "users"]
     assert sorted(main.commands) == names
     for name in main.commands:
         assert "Usage: " in run(name, "--help").stdout

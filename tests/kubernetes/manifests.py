@@ -134,7 +134,8 @@ def selects(selector: Manifest, labels: dict[str, str]) -> bool:
     if any(labels.get(name) != value for name, value in pairs.items()):
         return False
     for expression in selector.get("matchExpressions", []):
-        assert expression["operator"] == "In", "no other operator is used"
-        if labels.get(expression["key"]) not in expression["values"]:
+        assert expression["operator"] in ("In", "NotIn"), "no other operator is used"
+        listed = labels.get(expression["key"]) in expression["values"]
+        if listed != (expression["operator"] == "In"):
             return False
     return True

@@ -1,4 +1,4 @@
-"""What KServe and Seldon make of their objects, as far as the initializer goes; and the schemas of these objects.
+"""What KServe and Seldon make of their objects, as far as the initializer goes; and schemas, of Argo CD's objects too.
 
 The schemas hold the fields that are used here, with the types that the published definitions give them. Parts that are
 a pod's are not in them: they are checked in the pod that is made.
@@ -18,6 +18,9 @@ from tests.kubernetes.manifests import ROOT, Manifest
 
 MODELS = "/mnt/models"
 _SCHEMAS = {
+    "AppProject": "app_project",
+    "Application": "application",
+    "ApplicationSet": "application_set",
     "ClusterStorageContainer": "cluster_storage_container",
     "InferenceService": "inference_service",
     "SeldonDeployment": "seldon_deployment",
@@ -32,7 +35,7 @@ def load(folder: str, name: str) -> Manifest:
 
 
 def validate(item: Manifest) -> None:
-    """Check an object of KServe or Seldon. Raises jsonschema.ValidationError."""
+    """Check an object of KServe, Seldon or Argo CD. Raises jsonschema.ValidationError."""
     schema = json.loads((Path(__file__).parent / "crds" / f"{_SCHEMAS[item['kind']]}.json").read_text())
     jsonschema.validate(item, schema)
 

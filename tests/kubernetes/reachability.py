@@ -16,9 +16,11 @@ class Peer:
     address: str = ""
 
 
-def pod(name: str) -> Peer:
-    """Return a pod of ours."""
-    return Peer(NAMESPACE, {"app.kubernetes.io/name": name}, {"kubernetes.io/metadata.name": NAMESPACE})
+def pod(name: str, namespace: str = NAMESPACE, objects: Manifests | None = None) -> Peer:
+    """Return a pod of ours. Its namespace has the labels that its object among these gives it, and its name."""
+    found = [item for item in objects or [] if (item["kind"], item["metadata"]["name"]) == ("Namespace", namespace)]
+    labels = dict(found[0]["metadata"]["labels"]) if found else {}
+    return Peer(namespace, {"app.kubernetes.io/name": name}, labels | {"kubernetes.io/metadata.name": namespace})
 
 
 def allowed(objects: Manifests, sender: Peer, receiver: Peer, port: int, protocol: str = "TCP") -> bool:

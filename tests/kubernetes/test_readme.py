@@ -16,6 +16,7 @@ import yaml
 from diabetes_risk_model.cli import main as diabetes_risk_model
 from signed_parameters import SigningKey, VerificationKey
 from signed_parameters.cli import main as signed_parameters
+from tests.kubernetes.batch import with_batch
 from tests.kubernetes.manifests import FOLDER, NAMESPACE, ROOT, Manifests, build, read, rendered
 
 TEXT = (FOLDER / "README.md").read_text()
@@ -80,8 +81,8 @@ def test_every_file_that_is_named_exists() -> None:
                 assert (FOLDER / part).exists(), part
 
 
-def test_every_object_that_is_named_exists() -> None:
-    objects = rendered("base")
+def test_every_object_that_is_named_exists(tmp_path: Path) -> None:
+    objects = with_batch(tmp_path)
     named = set(_CLUSTER_OBJECT.findall(all_commands()))
     assert len(named) >= 4
     for kind, name in named:
@@ -91,8 +92,8 @@ def test_every_object_that_is_named_exists() -> None:
         assert int(port) in [one["port"] for one in objects.find("Service", name)["spec"]["ports"]]
 
 
-def test_the_containers_and_images_that_are_named_exist() -> None:
-    images = {container["image"] for pod in rendered("base").pods() for container in pod.containers}
+def test_the_containers_and_images_that_are_named_exist(tmp_path: Path) -> None:
+    images = {container["image"] for pod in with_batch(tmp_path).pods() for container in pod.containers}
     built = set(re.findall(r"docker build .*--tag (\S+)", all_commands()))
     assert built == {image for image in images if "minio" not in image}
     assert built == set(re.findall(r"minikube image load (\S+)", all_commands()))

@@ -1,12 +1,19 @@
 """Whoever can speak to a scheduler can run code on its workers. So nobody else can."""
 
+import gc
+import os
+
 import dask
 import pytest
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from diabetes_risk_model.scoring.cluster import workers_of, workers_of_this_machine
+from diabetes_risk_model.scoring.cluster import MEMORY, workers_of, workers_of_this_machine
 from signed_parameters import ConfigurationError, Unavailable
+
+
+def memory_settings() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in MEMORY}
 
 
 def test_other_users_of_the_machine_cannot_use_the_workers() -> None:
@@ -19,7 +26,9 @@ def test_other_users_of_the_machine_cannot_use_the_workers() -> None:
         ):
             with pytest.raises(OSError, match=r"Timed out|reset|closed|certificate"):
                 Client(**stranger, timeout=0.7)
+            gc.collect()  # the client, which is closed when it is collected: better now than while another starts
         assert client.submit(sum, [1, 2]).result() == 3
+        assert client.submit(memory_settings).result() == {name: str(value) for name, value in MEMORY.items()}
 
 
 def test_a_scheduler_without_tls_is_taken_only_on_purpose() -> None:
@@ -57,6 +66,16 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match="does not answer"), workers_of("tcp://127.0.0.1:1", allow_plain=True):
         pass
     with pytest.raises(Unavailable, match="does not answer"), workers_of("tls://127.0.0.1:1"):
+        pass
+
+
+def test_a_scheduler_without_workers_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diabetes_risk_model.scoring.cluster._WORKERS_SECONDS", 0.3)
+    with (
+        LocalCluster(protocol="tcp://", processes=False, dashboard_address="127.0.0.1:0", n_workers=0) as cluster,
+        pytest.raises(Unavailable, match="has no workers"),
+        workers_of(cluster.scheduler_address, allow_plain=True),
+    ):
         pass
 
 

@@ -1,5 +1,7 @@
 """The command: what it says, its exit status, and that it goes on where it was stopped."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from diabetes_risk_model.scoring.command import model_configuration
 from signed_parameters import ConfigurationError
 
 COMMAND = str(Path(sys.executable).with_name("diabetes-risk-model"))
+DOCUMENTATION = Path(__file__).parents[3] / "docs/scoring.md"
 CONFIGURATIONS = Path(__file__).parents[3] / "configuration"
 
 Refuse = Callable[..., Result]
@@ -59,6 +62,21 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     assert "scored 20,000 rows into" in done.stdout
     assert pq.read_table(output)["probability"].to_pylist() == answers
     assert not unfinished.exists()
+
+
+def test_what_the_documentation_says_to_try_works(trained_model: Any, tmp_path: Path) -> None:
+    block = next(part for part in DOCUMENTATION.read_text().split("```") if "signed-parameters keygen" in part)
+    artefacts = tmp_path / "build/demo/artefacts"
+    artefacts.mkdir(parents=True)
+    for name, path in trained_model.files.items():
+        shutil.copy(path, artefacts / name)
+    environment = {**os.environ, "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-e"], input=block, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "scored 70,692 rows into build/scoring/scores.parquet" in done.stdout
+    assert len(pq.read_table(tmp_path / "build/scoring/scores.parquet")) == 70_692
 
 
 def test_a_tampered_package_ends_with_1(source: Path, bucket: Any, refuse: Refuse, tmp_path: Path) -> None:

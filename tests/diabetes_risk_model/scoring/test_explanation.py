@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from diabetes_risk_model.prediction.table import Table
+from diabetes_risk_model.scoring.columns import find_forms
 from diabetes_risk_model.scoring.explanation import explain
+from diabetes_risk_model.scoring.lookup import Lookup
 from diabetes_risk_model.scoring.model import load_model
 from signed_parameters import ConfigurationError
+
+NAMES = ("BMI", "GenHlth", "Age", "Income")
 
 
 def test_contributions_add_up_to_every_answer_of_the_table(table: Table, trained_model: Any) -> None:
@@ -44,3 +51,27 @@ def test_a_package_without_the_pickle_cannot_be_explained(make_bucket: Any, trai
     assert json.loads(json.dumps(load_model(settings, explained=False).metadata))["serial"] == "1"
     with pytest.raises(ConfigurationError, match=r"which the package does not hold\. Leave --explain away"):
         load_model(settings, explained=True)
+
+
+_answer = (st.none() | st.floats(10, 100), *(st.none() | st.integers(1, most) for most in (5, 13, 8)))
+
+
+@pytest.fixture(scope="module")
+def explained(table: Table, trained_model: Any) -> Any:
+    return explain(table, trained_model.pipeline)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(*_answer), min_size=1, max_size=30))
+def test_base_and_contributions_are_the_log_odds_of_the_model_s_own_probability(
+    table: Table, trained_model: Any, explained: Any, rows: list[tuple[float | None, ...]]
+) -> None:
+    columns = {
+        name: pa.array(column, pa.float64()) for name, column in zip(NAMES, zip(*rows, strict=True), strict=True)
+    }
+    located = Lookup(table, find_forms(NAMES, "")).locate(columns)
+    assert located.wrong is None
+    numbers = np.array([[np.nan if value is None else value for value in row] for row in rows], np.float64)
+    probabilities = trained_model.pipeline.predict_proba(numbers)[:, 1]
+    total = explained.base + explained.contributions[located.places].sum(axis=1)
+    np.testing.assert_allclose(total, np.log(probabilities / (1 - probabilities)), atol=1e-6)

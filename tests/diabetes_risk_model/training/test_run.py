@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 
+from diabetes_risk_model.drift.training_profile import TrainingProfile
 from diabetes_risk_model.prediction.table import Table
 from diabetes_risk_model.training import agreement
 from diabetes_risk_model.training.evaluate import PLOTS
@@ -26,12 +27,24 @@ def test_the_files_are_those_of_the_folder(artefacts):
             "model.table",
             "profile.html",
             "metrics.json",
+            "training_profile.json",
             "card.md",
             "card.html",
             "manifest.json",
         ),
         *(f"plots/{name}.png" for name in PLOTS),
     }
+
+
+def test_the_training_profile_counts_every_row_of_the_survey(artefacts, survey):
+    profile = TrainingProfile.from_bytes(artefacts.files["training_profile.json"].read_bytes())
+    assert profile.rows == len(survey.frame)
+    assert list(profile["GeneralHealth"].counts) == survey.frame["GeneralHealth"].value_counts().sort_index().tolist()
+    risks = answers(
+        pickle.loads(artefacts.files["model.pkl"].read_bytes()),
+        survey.frame[[column.name for column in SELECTED]].to_numpy(dtype=float),
+    ).labels
+    assert profile["risk"].counts == (int((risks == 0).sum()), int((risks == 1).sum()))
 
 
 def test_every_plot_is_an_image_of_some_size(artefacts):
@@ -97,7 +110,15 @@ def test_the_same_seed_gives_the_same_files_and_leaves_nothing_elsewhere(artefac
         parameters_version="2026_11_21",
         with_report=False,
     )
-    for name in ("metrics.json", "card.md", "model.onnx", "model.pkl", "model.table", "manifest.json"):
+    for name in (
+        "metrics.json",
+        "card.md",
+        "model.onnx",
+        "model.pkl",
+        "model.table",
+        "training_profile.json",
+        "manifest.json",
+    ):
         assert again.files[name].read_bytes() == artefacts.files[name].read_bytes(), name
     assert "profile.html" not in again.files
     assert list(here.iterdir()) == [here / "again"]
