@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# wrk calls init() once, request() for each request, and done() at the end. Its latencies are in microseconds. The texts of
-# the requests are made before the first is sent: what the client does in between would count as the service's time.
+# wrk calls init() once, request() for each request, and done() at the end; its latencies are in microseconds. The requests
+# are put together before the first is sent: what the client does in between would count as the service's time.
 _SCRIPT = """
 local bodies = { %s }
 local requests = {}
