@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# wrk calls init() once, request() for each request, and done() at the end; its latencies are in microseconds. The requests
+# wrk calls init() once, request() for each request, and done() at the end; latencies are in microseconds. The requests
 # are put together before the first is sent: what the client does in between would count as the service's time.
 _SCRIPT = """
 local bodies = { %s }
