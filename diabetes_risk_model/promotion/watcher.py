@@ -202,7 +202,9 @@ def _message(record: Record, before: Record | None, head: str) -> str:
 
 def summary(outcomes: tuple[Outcome, ...]) -> Mapping[str, str]:
     """Return what became of each stage, for one line each."""
-    return {
-        outcome.stage: f"{outcome.state}{f' version {outcome.version}' if outcome.version else ''}: {outcome.detail}"
-        for outcome in outcomes
-    }
+    return {outcome.stage: _line(outcome) for outcome in outcomes}
+
+
+def _line(outcome: Outcome) -> str:
+    version = f" version {outcome.version}" if outcome.version else ""
+    return f"{outcome.state}{version}: {outcome.detail.removeprefix(f'{outcome.state}: ')}"

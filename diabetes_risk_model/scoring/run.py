@@ -119,7 +119,7 @@ def _begin(
         starts = {partition.first_row for partition in partitions}
         notes = {first_row: note for first_row, note in parts.done().items() if first_row in starts}
         done = f", {len(notes):,} of them done before" if notes else ""
-        dividing.note(f"{rows:,} rows in {len(partitions):,} partitions{done}")
+        dividing.note(f"{rows:,} rows in {len(partitions):,} partition{'s' * (len(partitions) != 1)}{done}")
     return parts, partitions, notes
 
 

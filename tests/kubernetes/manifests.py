@@ -68,7 +68,7 @@ class Manifests(list[Manifest]):
         """Yield what makes pods."""
         for item in self:
             template = item.get("spec", {}).get("template")
-            if template is not None:
+            if template is not None and "containers" in template["spec"]:  # an ApplicationSet's has none
                 yield Pod(item["metadata"]["name"], template)
 
     def pod(self, name: str) -> Pod:

@@ -1,7 +1,6 @@
-"""What kubernetes/argocd/README.md tells people to type: names that exist, and all that needs no cluster run for real."""
+"""What kubernetes/argocd/README.md tells people to type: names that exist, and what needs no cluster run for real."""
 
 import base64
-import os
 import re
 import shutil
 import subprocess
@@ -200,11 +199,10 @@ def test_the_analysts_settings_differ_by_the_registrys_address_only(folder: Path
 
 def test_the_variables_that_are_set_are_those_that_something_reads() -> None:
     named = set(re.findall(r"\b(?:export )?((?:AWS|MLFLOW|PROMOTION)_[A-Z_]+)=", all_commands()))
-    sources = "\n".join(
-        path.read_text()
-        for package in ("signed_parameters", "diabetes_risk_model")
-        for path in (ROOT / package).rglob("*.py")
-    )
+    files = [
+        path for package in ("signed_parameters", "diabetes_risk_model") for path in (ROOT / package).rglob("*.py")
+    ]
+    sources = "\n".join(path.read_text() for path in files)
     for name in named - {"MLFLOW_TRACKING_SERVER_CERT_PATH"}:  # which MLflow's client reads
         assert name in sources or re.sub("_(USERNAME|PASSWORD)$", "_", name) in sources, name
 
@@ -212,4 +210,3 @@ def test_the_variables_that_are_set_are_those_that_something_reads() -> None:
 def test_the_steps_are_numbered() -> None:
     numbers = [int(title.split(".")[0]) for title in SECTIONS if title[0].isdigit()]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert os.path.samefile(ROOT, FOLDER.parent)

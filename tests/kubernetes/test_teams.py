@@ -1,6 +1,5 @@
 """kubernetes/teams: namespaces that keep teams apart, and let through what has to go through."""
 
-import re
 from decimal import Decimal
 from typing import Any
 
@@ -247,19 +246,6 @@ def test_no_registry_is_shared() -> None:
         assert [item["metadata"]["namespace"] for item in registries] == [name]
         (container,) = registries[0]["spec"]["template"]["spec"]["containers"]
         assert "--artifacts-destination=s3://registry-$(NAMESPACE)" in container["args"]
-
-
-def test_no_secret_is_rendered() -> None:
-    for name in TEAMS:
-        objects = team(name)
-        assert "Secret" not in {kind for kind, _ in objects.kinds()}
-        for container in (container for made in objects.pods() for container in made.containers):
-            for variable in container["env"]:
-                if (
-                    re.search(r"PASSWORD|SECRET|ACCESS_KEY|USERNAME$", variable["name"])
-                    and variable.get("value") != "admin"
-                ):
-                    assert "secretKeyRef" in variable["valueFrom"], variable["name"]
 
 
 def test_nothing_differs_between_the_teams_but_who_they_are() -> None:

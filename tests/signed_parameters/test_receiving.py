@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from blake3 import blake3
 
-from signed_parameters.digests import _BUFFER_BYTES, BUFFERS, DigestAlgorithm, new_hasher
+from signed_parameters.digests import DigestAlgorithm, new_hasher
+from signed_parameters.reading import _BUFFER_BYTES, BUFFERS
 from signed_parameters.receiving import receive
 
 SIZES = (0, 1, 1000, _BUFFER_BYTES - 1, _BUFFER_BYTES, _BUFFER_BYTES + 1, (2 * BUFFERS + 1) * _BUFFER_BYTES + 17)

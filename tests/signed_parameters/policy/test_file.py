@@ -110,7 +110,7 @@ def test_a_package_is_verified_by_a_policy_file(
 # keys
 
 
-@pytest.mark.parametrize("text", [PUBLIC, SECRET, f" {SECRET}\n"])
+@pytest.mark.parametrize("text", [PUBLIC, SECRET, f" {SECRET}\n"], ids=["public", "secret", "with spaces"])
 @pytest.mark.parametrize("entry", ["env:A_KEY", {"key": "env:A_KEY"}])
 def test_a_key_comes_from_the_environment(
     load: Load, monkeypatch: pytest.MonkeyPatch, text: str, entry: object
