@@ -274,7 +274,7 @@ def test_the_project_has_no_wildcard() -> None:
 def test_every_file_names_the_same_repository() -> None:
     addresses = {
         address
-        for path in (*(FOLDER / "argocd").iterdir(), *(TEAM / "promotion").iterdir())
+        for path in (*(FOLDER / "argocd").glob("*.yaml"), *(TEAM / "promotion").glob("*.yaml"))
         for address in re.findall(r"ssh://[^\s`'\"]+", path.read_text())
     }
     assert addresses == {settings()["repository"]}

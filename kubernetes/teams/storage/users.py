@@ -20,7 +20,7 @@ _OWN = (*_WRITE, "s3:DeleteObject")
 _AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _SERVICE = ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
 # Whose credentials, by which names, and what they may do in which bucket.
-USERS = {
+USERS: dict[str, tuple[tuple[str, str], dict[str, tuple[str, ...]]]] = {
     "diabetes-analysts/registry-storage": (_AWS, {"registry-diabetes-analysts": _OWN}),
     "diabetes-analysts/publisher": (_AWS, {"model-packages": _WRITE}),
     "diabetes-promotion/promotion-storage": (
