@@ -32,7 +32,7 @@ serve: $(READY) ## The demo's service, left running until Ctrl-C.
 	@.venv/bin/diabetes-risk-model demo --keep-serving
 
 test: $(READY) ## All tests but the full training (PROCESSES at a time, 2 by default).
-	$(PYTHON) -m pytest -m "not full" --numprocesses $(or $(PROCESSES),2) --dist loadfile
+	$(PYTHON) -m pytest -m "not full" --numprocesses $(or $(PROCESSES),2) --dist worksteal
 
 test-full: $(READY) ## The full training on the real survey (DIABETES_DATA), minutes.
 	$(PYTHON) -m pytest -m full
