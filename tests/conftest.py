@@ -3,6 +3,7 @@
 import ctypes
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ import pytest
 
 from signed_parameters.local_server import LocalS3Server
 from signed_parameters.storage.s3 import S3Settings
+
+# What a script starts in its background ignores Ctrl-C, and so would each program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
