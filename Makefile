@@ -43,6 +43,7 @@ bench: $(READY) ## Time signing, verification and the service against their base
 	$(PYTHON) -m benchmarks.serving
 	$(PYTHON) -m benchmarks.peers
 	$(PYTHON) -m benchmarks.workers
+	$(PYTHON) -m benchmarks.polling
 	$(PYTHON) -m benchmarks.scoring
 	$(PYTHON) -m benchmarks.training_on_dask
 
