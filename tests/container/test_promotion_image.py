@@ -173,7 +173,7 @@ def test_it_watches_commits_over_ssh_and_shows_that_it_lives(world: World, watch
     world.tamper(2)
     head = world.head()
     world.alias("staging", tampered)
-    container.wait(lambda: "refused: DigestMismatch" in container.log(), "the refusal")
+    container.wait(lambda: f"refused version {tampered}: DigestMismatch" in container.log(), "the refusal")
     assert world.head() == head
     podman("stop", "--time", "20", container.name)
     assert container.status("ExitCode") == "143"
