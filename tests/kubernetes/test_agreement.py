@@ -106,7 +106,8 @@ def test_port_user_and_version_are_those_of_the_image() -> None:
     pod = rendered("base").pod("diabetes-risk-model")
     (container,) = pod.containers
     (port,) = container["ports"]
-    assert re.findall(r"^EXPOSE (\d+)$", dockerfile, re.MULTILINE) == [str(port["containerPort"])]
+    (service,) = re.findall(r"^FROM base AS service$(.*?)(?=^FROM|\Z)", dockerfile, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^EXPOSE (\d+)$", service, re.MULTILINE) == [str(port["containerPort"])]
     context = pod.spec["securityContext"]
     assert f"USER {context['runAsUser']}:{context['runAsGroup']}" in dockerfile
     assert container["image"] == f"diabetes-risk-model:{__version__}"
