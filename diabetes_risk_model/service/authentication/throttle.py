@@ -50,7 +50,7 @@ class Attempts:
         return len(self._full_at)
 
     def wait(self, key: Hashable) -> float:
-        """Return the seconds until a key may try; 0.0 for now."""
+        """Return the seconds until a key may try; 0.0 if it may at once."""
         return max(0.0, self._full_at.get(key, 0.0) - self._clock() - self._ahead)
 
     def take(self, key: Hashable) -> None:
