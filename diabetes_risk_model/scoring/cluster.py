@@ -107,11 +107,13 @@ def workers_of(scheduler: str, *, allow_plain: bool = False) -> Iterator[Client]
 
 @contextmanager
 def _one_line_of_error() -> Iterator[None]:
-    """Keep the client from logging a traceback where a scheduler goes away: the command says it by itself."""
-    logger = logging.getLogger("distributed.client")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    """Keep the client and its loop from logging tracebacks where a scheduler goes away: the command says it itself."""
+    loggers = [logging.getLogger(name) for name in ("distributed.client", "tornado.application")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -2,10 +2,13 @@
 
 import gc
 import os
+import threading
+from typing import Any
 
 import dask
 import pytest
 from distributed import Client, LocalCluster
+from distributed.comm import CommClosedError
 from distributed.security import Security
 
 from diabetes_risk_model.scoring.cluster import MEMORY, workers_of, workers_of_this_machine
@@ -59,6 +62,29 @@ def test_a_scheduler_without_tls_is_used_where_that_is_allowed() -> None:
         workers_of(cluster.scheduler_address, allow_plain=True) as client,
     ):
         assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_connection_that_breaks_in_the_background_writes_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    def break_in_the_background(loop: Any) -> None:
+        tried = threading.Event()
+
+        async def fail() -> None:
+            tried.set()
+            raise CommClosedError("in <TLS (closed)>: Stream is closed")
+
+        loop.add_callback(fail)
+        assert tried.wait(10)
+        sent = threading.Event()
+        loop.add_callback(sent.set)  # when this is called, what became of the other has been looked at
+        assert sent.wait(10)
+
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "n_workers": 1, "threads_per_worker": 1}
+    with LocalCluster(protocol="tcp://", **options) as cluster:
+        with workers_of(cluster.scheduler_address, allow_plain=True) as client:
+            break_in_the_background(client.loop)
+        assert "Traceback" not in caplog.text
+        break_in_the_background(cluster.loop)  # everything else is told as it was
+        assert "Traceback" in caplog.text
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
