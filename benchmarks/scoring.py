@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from distributed import Client
+import psutil  # type: ignore[import-untyped]
 
 from benchmarks.baseline.build import build
 from benchmarks.baseline.model import SIGNED_PICKLE
@@ -36,8 +36,8 @@ from benchmarks.scoring_peers import (
 from diabetes_risk_model.packaging import package_parameters
 from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
 from diabetes_risk_model.prediction.table import Table
-from diabetes_risk_model.scoring.cluster import MEMORY, workers_of_this_machine
 from diabetes_risk_model.scoring.model import load_model
+from diabetes_risk_model.scoring.processes import MEMORY, processes_of_this_machine
 from diabetes_risk_model.scoring.run import Wanted, score
 from signed_parameters import SigningKey
 
@@ -95,34 +95,37 @@ class Run:
 
 
 def by_workers(
-    configuration: Mapping[str, object], source: Path, folder: Path, workers: int, *, explained: bool = False
+    configuration: Mapping[str, object], source: Path, folder: Path, number: int, *, explained: bool = False
 ) -> Run:
     """Score a file with so many workers, which have loaded the model before."""
-    write_rows(folder / "warm.parquet", 10_000 * workers)
-    with workers_of_this_machine(workers) as client:
+    write_rows(folder / "warm.parquet", 10_000 * number)
+    with processes_of_this_machine(number) as workers:
 
         def run(path: Path) -> None:
             wanted = Wanted(
                 str(path), str(folder / "scores.parquet"), configuration, explained=explained, overwrite=True
             )
-            score(wanted, nullcontext(client))
+            score(wanted, nullcontext(workers))
 
         run(folder / "warm.parquet")
-        timed = [_timed(client, lambda: run(source)) for _ in range(_ROUNDS)]
+        timed = [_timed(lambda: run(source)) for _ in range(_ROUNDS)]
         with _watched_memory() as megabytes:  # afterwards, as it takes processor time
             run(source)
     seconds, processor_seconds, longest = (min(column) for column in zip(*timed, strict=True))
     return Run(seconds, processor_seconds, longest, max(megabytes))
 
 
-def _timed(client: Client, work: Callable[[], object]) -> tuple[float, float, float]:
+def _timed(work: Callable[[], object]) -> tuple[float, float, float]:
     """Return the seconds of a `Run`."""
-    before, own, started = client.run(time.process_time), time.process_time(), time.perf_counter()
+    before, own, started = _workers_seconds(), time.process_time(), time.perf_counter()
     work()
     seconds, own = time.perf_counter() - started, time.process_time() - own
-    after = client.run(time.process_time)
-    used = [after[worker] - before[worker] for worker in before]
+    used = [after - before.get(pid, 0.0) for pid, after in _workers_seconds().items()]
     return seconds, own + sum(used), own + max(used)
+
+
+def _workers_seconds() -> dict[int, float]:
+    return {child.pid: sum(child.cpu_times()[:2]) for child in psutil.Process().children()}
 
 
 def _configuration(artefacts: Path, folder: Path) -> dict[str, object]:

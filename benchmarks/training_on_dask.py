@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from distributed import Client, LocalCluster
 from rich.console import Console
 from rich.table import Table
 
 from diabetes_risk_model.progress import step
-from diabetes_risk_model.scoring.cluster import workers_of_this_machine
 from diabetes_risk_model.training.profiles import PROFILES
 
 TIMES_FASTER = 1.7
@@ -48,7 +48,11 @@ def run(arguments: Sequence[str], workers: int) -> Run:
     """
     if workers == 0:
         return _train(arguments, {}, workers)
-    with workers_of_this_machine(workers) as client:
+    options = {"threads_per_worker": 1, "security": True, "dashboard_address": "127.0.0.1:0"}
+    with (
+        LocalCluster(n_workers=workers, **options) as cluster,  # type: ignore[no-untyped-call]
+        Client(cluster) as client,  # type: ignore[no-untyped-call]
+    ):
         # The command finds the certificates where those of any cluster are: in Dask's configuration.
         tls = {f"DASK_DISTRIBUTED__COMM__TLS__{name}": getattr(client.security, field) for name, field in _TLS.items()}
         address = str(client.scheduler_info()["address"])

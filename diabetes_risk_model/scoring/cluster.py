@@ -1,62 +1,27 @@
-"""The processes that score: workers on this machine, or those of a Dask scheduler.
+"""The workers of a Dask scheduler.
 
-Whoever can speak to a Dask scheduler can run code on its workers: Dask sends pickles. So the workers of this machine
-speak TLS, with a certificate that is made for the run and known to nobody else. A scheduler elsewhere has to speak TLS
-too, with the certificates that Dask's own configuration names, unless that is waived.
+Whoever can speak to a Dask scheduler can run code on its workers: Dask sends pickles. So it has to speak TLS, with the
+certificates that Dask's own configuration names, unless that is waived.
 """
 
 from __future__ import annotations
 
 import gc
 import logging
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from diabetes_risk_model.scoring.workers import Given, Result
 from signed_parameters import ConfigurationError, Unavailable
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 _CONNECT_SECONDS = 30
 _WORKERS_SECONDS = 300  # as a cluster may need for new machines
-# Dask's own setting gives all that is freed back to the system, only to ask for it again with the next batch: that
-# takes a third of the processor time. What a worker holds of arrays stays small: see `--partition-rows`.
-MEMORY = {"MALLOC_TRIM_THRESHOLD_": 256 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
-_NO_DASHBOARD = "127.0.0.1:0"  # any free port, at which nothing is served
-
-
-@contextmanager
-def workers_of_this_machine(number: int | None = None) -> Iterator[Client]:
-    """Start workers, one process each, and stop them in the end.
-
-    Args:
-        number: how many; by default as many as this process may use processors.
-    """
-    import dask
-    from distributed import Client, LocalCluster
-
-    with (
-        dask.config.set(
-            {
-                # The pages would be open to every user of this machine.
-                "distributed.scheduler.http.routes": [],
-                "distributed.worker.http.routes": [],
-                **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in MEMORY.items()},
-            }
-        ),
-        LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=number or len(os.sched_getaffinity(0)),
-            threads_per_worker=1,
-            security=True,
-            dashboard_address=_NO_DASHBOARD,
-            worker_dashboard_address=_NO_DASHBOARD,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,  # type: ignore[no-untyped-call]
-    ):
-        yield client
+_RETRIES = 2
 
 
 @contextmanager
@@ -117,3 +82,67 @@ def _one_line_of_error() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+class DaskWorkers:
+    """The `Workers` of a scheduler.
+
+    Args:
+        client: of the scheduler.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def each(self, function: Callable[[Given], Result], given: Sequence[Given]) -> Iterator[tuple[int, Result]]:
+        """Call a function with each thing that is given, see `Workers`."""
+        with _broken_workers():
+            futures: dict[Future[Result], int] = {
+                self._client.submit(function, each, pure=False, retries=_RETRIES): place
+                for place, each in enumerate(given)
+            }
+            try:
+                yield from self._results(futures)
+            except CancelledError:
+                raise
+            except BaseException:
+                self._client.cancel(list(futures))  # type: ignore[no-untyped-call]
+                raise
+
+    @staticmethod
+    def _results(futures: dict[Future[Result], int]) -> Iterator[tuple[int, Result]]:
+        from distributed import as_completed
+
+        for future, result in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
+            if isinstance(result, BaseException):  # which a future has that was cancelled, instead of a result
+                raise result
+            future.release()
+            yield futures[future], result
+
+
+@contextmanager
+def dask_workers_of(scheduler: str, *, allow_plain: bool = False) -> Iterator[DaskWorkers]:
+    """Connect to a scheduler whose workers score, see `workers_of`."""
+    with workers_of(scheduler, allow_plain=allow_plain) as client:
+        yield DaskWorkers(client)
+
+
+@contextmanager
+def _broken_workers() -> Iterator[None]:
+    from distributed import KilledWorker
+    from distributed.client import ClosedClientError
+    from distributed.comm import CommClosedError  # type: ignore[attr-defined]
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise Unavailable(
+            "the workers ended again and again while they scored one partition",
+            found=str(error).partition("\n")[0][:200],
+            remedy="They may need more memory, or smaller partitions (--partition-rows). What is done stays.",
+        ) from None
+    except (CommClosedError, CancelledError, ClosedClientError):
+        raise Unavailable(
+            "the connection to the scheduler broke off",
+            remedy="Look at its log, and start again: what is done stays.",
+        ) from None

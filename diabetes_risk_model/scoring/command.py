@@ -54,12 +54,14 @@ def score(
     """
     from signed_parameters import ConfigurationError
 
-    if missing := [name for name in ("distributed", "pyarrow") if find_spec(name) is None]:
+    needed = ("pyarrow",) if scheduler is None else ("distributed", "pyarrow")
+    if missing := [name for name in needed if find_spec(name) is None]:
         raise ConfigurationError(
             f"scoring needs {' and '.join(missing)}, not installed here", remedy="Install signed-parameters[batch]."
         )
     from diabetes_risk_model.progress import console
-    from diabetes_risk_model.scoring.cluster import workers_of, workers_of_this_machine
+    from diabetes_risk_model.scoring.cluster import dask_workers_of
+    from diabetes_risk_model.scoring.processes import processes_of_this_machine
     from diabetes_risk_model.scoring.run import Wanted
     from diabetes_risk_model.scoring.run import score as run
 
@@ -67,9 +69,9 @@ def score(
         raise click.UsageError("--workers is for this machine; with --scheduler, the scheduler has workers of its own.")
     wanted = Wanted(source, output, model_configuration(config), partition_rows, explain, overwrite)
     chosen = (
-        workers_of_this_machine(workers)
+        processes_of_this_machine(workers)
         if scheduler is None
-        else workers_of(scheduler, allow_plain=allow_plain_scheduler)
+        else dask_workers_of(scheduler, allow_plain=allow_plain_scheduler)
     )
     summary = run(wanted, chosen)
     told = f"; {summary.rejected:,} did not fit, see {summary.rejects}" if summary.rejected else ""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from diabetes_risk_model.scoring.inputs import local_path, opened
 from diabetes_risk_model.scoring.partitions import Partition
 from signed_parameters import StorageError
 from signed_parameters.storage import Storage
+from signed_parameters.storage.file import FileStorage
 
 _NOTE, _SCORES, _REJECTS = ".note", ".scores", ".rejects"
 _LONGEST_NOTE = 1_000
@@ -88,6 +91,19 @@ class Parts:
     def read_scores(self, first_row: int, start: int, stop: int) -> bytes:
         """Return a range of the scores' bytes of a part."""
         return self.storage.read_range(_name(first_row) + _SCORES, start, stop)
+
+    @contextmanager
+    def scores_in_place(self, first_row: int) -> Iterator[int | None]:
+        """Open the scores of a part for reading, and close them in the end; None where they are not on this machine."""
+        storage = self.storage
+        if not isinstance(storage, FileStorage):
+            yield None
+            return
+        descriptor = storage.open_in_place(_name(first_row) + _SCORES)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
     def read_rejects(self, first_row: int, size: int) -> bytes:
         """Return the rejects of a part."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import bar, step
@@ -18,13 +17,10 @@ from diabetes_risk_model.scoring.outputs import schema_of
 from diabetes_risk_model.scoring.partitions import Partition, count_rows, divide
 from diabetes_risk_model.scoring.parts import Note, Parts, identify
 from diabetes_risk_model.scoring.task import Task, describe_model, score_partition
-from signed_parameters import ConfigurationError, Unavailable
-
-if TYPE_CHECKING:
-    from distributed import Client, Future
+from diabetes_risk_model.scoring.workers import Workers
+from signed_parameters import ConfigurationError
 
 PARTITION_ROWS = 1_000_000
-_RETRIES = 2
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Summary:
     rejects: str
 
 
-def score(wanted: Wanted, workers: AbstractContextManager[Client]) -> Summary:
+def score(wanted: Wanted, workers: AbstractContextManager[Workers]) -> Summary:
     """Score files.
 
     Args:
@@ -86,12 +82,13 @@ def score(wanted: Wanted, workers: AbstractContextManager[Client]) -> Summary:
                 f"{output} is among what is to be scored", remedy="Name another output: the input would be lost."
             )
         finding.note(f"{len(files):,} file{'s' if len(files) > 1 else ''}")
-    with workers as client, _broken_workers():
+    with workers as entered:
         model = WantedModel(wanted.configuration, metadata["package_digest"], __version__, wanted.explained)
-        parts, partitions, notes = _begin(client, wanted, output, files, metadata)
-        _score(client, Task(model, parts), [each for each in partitions if each.first_row not in notes], notes)
+        parts, partitions, notes = _begin(entered, wanted, output, files, metadata)
+        _score(entered, Task(model, parts), [each for each in partitions if each.first_row not in notes], notes)
         if wanted.explained:
-            metadata |= client.submit(describe_model, model, pure=False, retries=_RETRIES).result()
+            ((_, described),) = entered.each(describe_model, [model])
+            metadata |= described
     with step("Write the output"):
         assemble(parts, notes, metadata, explained=wanted.explained, overwrite=wanted.overwrite)
         parts.remove()
@@ -100,16 +97,13 @@ def score(wanted: Wanted, workers: AbstractContextManager[Client]) -> Summary:
 
 
 def _begin(
-    client: Client, wanted: Wanted, output: str, files: Sequence[DataFile], metadata: Mapping[str, str]
+    workers: Workers, wanted: Wanted, output: str, files: Sequence[DataFile], metadata: Mapping[str, str]
 ) -> tuple[Parts, list[Partition], dict[int, Note]]:
     """Divide the files. Return the partitions, and what is known of those that are done."""
     with step("Divide it") as dividing:
 
         def count(divided: Sequence[Partition]) -> list[int]:
-            counts: list[int] = client.gather(  # type: ignore[no-untyped-call]
-                client.map(count_rows, divided, pure=False, retries=_RETRIES)
-            )
-            return counts
+            return [rows for _, rows in sorted(workers.each(count_rows, divided))]
 
         partitions = divide(files, wanted.partition_rows, count)
         rows = sum(partition.rows for partition in partitions)
@@ -123,47 +117,9 @@ def _begin(
     return parts, partitions, notes
 
 
-def _score(client: Client, task: Task, partitions: Sequence[Partition], notes: dict[int, Note]) -> None:
+def _score(workers: Workers, task: Task, partitions: Sequence[Partition], notes: dict[int, Note]) -> None:
     """Score partitions, and add what came of each to the notes."""
-    from distributed import as_completed
-
-    rows = {partition.first_row: partition.rows for partition in partitions}
-    with bar("Score", sum(rows.values()), "rows") as progress:
-        futures: dict[Future[Note], int] = {
-            client.submit(score_partition, task, partition, pure=False, retries=_RETRIES): partition.first_row
-            for partition in partitions
-        }
-        try:
-            for future, note in as_completed(futures, with_results=True):  # type: ignore[no-untyped-call]
-                if isinstance(note, BaseException):  # which a future has that was cancelled, instead of a result
-                    raise note
-                first_row = futures[future]
-                notes[first_row] = note
-                progress.advance(rows[first_row])
-                future.release()
-        except CancelledError:
-            raise
-        except BaseException:
-            client.cancel(list(futures))  # type: ignore[no-untyped-call]
-            raise
-
-
-@contextmanager
-def _broken_workers() -> Iterator[None]:
-    from distributed import KilledWorker
-    from distributed.client import ClosedClientError
-    from distributed.comm import CommClosedError  # type: ignore[attr-defined]
-
-    try:
-        yield
-    except KilledWorker as error:
-        raise Unavailable(
-            "the workers ended again and again while they scored one partition",
-            found=str(error).partition("\n")[0][:200],
-            remedy="They may need more memory, or smaller partitions (--partition-rows). What is done stays.",
-        ) from None
-    except (CommClosedError, CancelledError, ClosedClientError):
-        raise Unavailable(
-            "the connection to the scheduler broke off",
-            remedy="Look at its log, and start again: what is done stays.",
-        ) from None
+    with bar("Score", sum(partition.rows for partition in partitions), "rows") as progress:
+        for place, note in workers.each(partial(score_partition, task), partitions):
+            notes[partitions[place].first_row] = note
+            progress.advance(partitions[place].rows)

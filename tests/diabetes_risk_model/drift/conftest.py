@@ -10,14 +10,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from distributed import Client, LocalCluster
 
 from diabetes_risk_model.data.embedded import draw
 from diabetes_risk_model.drift.check import Result, Wanted, check_drift
 from diabetes_risk_model.drift.training_profile import FILE, TrainingProfile
 from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
+from diabetes_risk_model.scoring.processes import processes_of_this_machine
 from diabetes_risk_model.scoring.run import Wanted as WantedScores
 from diabetes_risk_model.scoring.run import score
+from diabetes_risk_model.scoring.workers import Workers
 from diabetes_risk_model.training.distributions import training_profile
 from diabetes_risk_model.training.train import SELECTED
 
@@ -25,12 +26,9 @@ Check = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
-def threads() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+def workers() -> Iterator[Workers]:
+    with processes_of_this_machine(1) as processes:
+        yield processes
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +60,7 @@ def older_rows(rows: int = 5_000) -> pd.DataFrame:
 
 
 @pytest.fixture
-def scored(profiled: Any, threads: Client, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+def scored(profiled: Any, workers: Workers, tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
     """`scored(frame)` writes a batch and scores it. Returns the paths of the batch and of its scores."""
 
     def write(frame: pd.DataFrame, name: str = "batch", kind: str = "parquet") -> tuple[Path, Path]:
@@ -72,7 +70,7 @@ def scored(profiled: Any, threads: Client, tmp_path: Path) -> Callable[..., tupl
         else:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), source, row_group_size=1_000)
         wanted = WantedScores(str(source), str(output), profiled.settings(), partition_rows=1_500)
-        score(wanted, nullcontext(threads))
+        score(wanted, nullcontext(workers))
         return source, output
 
     return write

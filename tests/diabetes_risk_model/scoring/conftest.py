@@ -23,8 +23,10 @@ from distributed.security import Security
 
 from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
 from diabetes_risk_model.prediction.table import Table, TableEngine
+from diabetes_risk_model.scoring.cluster import DaskWorkers
 from diabetes_risk_model.scoring.inputs import DataFile, find_files
 from diabetes_risk_model.scoring.run import Summary, Wanted, score
+from diabetes_risk_model.scoring.workers import Workers
 from signed_parameters.child_process import ChildProcess
 
 DASK = Path(sys.executable).with_name("dask")
@@ -103,11 +105,11 @@ def csv_source(tmp_path: Path, survey: pa.Table) -> Path:
 
 @pytest.fixture
 def run(bucket: Any, threads: Client) -> Score:
-    """`run(source, output, ...)` scores with workers in this process, or with those of `client`."""
+    """`run(source, output, ...)` scores with Dask's workers in this process, or with others."""
 
-    def run(source: object, output: object, *, client: Any = None, **options: Any) -> Summary:
+    def run(source: object, output: object, *, workers: Workers | None = None, **options: Any) -> Summary:
         wanted = Wanted(str(source), str(output), **{"configuration": bucket.settings(), **options})
-        return score(wanted, nullcontext(client or threads))
+        return score(wanted, nullcontext(workers or DaskWorkers(threads)))
 
     return run
 

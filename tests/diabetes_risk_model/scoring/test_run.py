@@ -2,10 +2,6 @@
 
 import csv
 import json
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +11,10 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
-from distributed import Client
 
 from diabetes_risk_model.data.errors import DataError
 from diabetes_risk_model.prediction.schemas import Age, GeneralHealth, Income
 from diabetes_risk_model.scoring import run as scoring_run
-from diabetes_risk_model.scoring.cluster import workers_of_this_machine
 from diabetes_risk_model.scoring.inputs import find_files
 from diabetes_risk_model.scoring.run import Summary
 from signed_parameters import ConfigurationError, DigestMismatch, StorageError
@@ -314,26 +308,3 @@ def test_contributions_add_up(source: Path, answers: list[float], run: Score, tm
     names = ("body_mass_index", "general_health", "age", "income")
     total = base + sum(scores[f"contribution_of_{name}"].to_numpy() for name in names)
     np.testing.assert_allclose(1 / (1 + np.exp(-total)), answers, atol=1e-9)
-
-
-def test_a_worker_killed_in_the_middle_changes_nothing(
-    csv_source: Path, answers: list[float], run: Score, tmp_path: Path
-) -> None:
-    killed = []
-
-    def kill_one(client: Client) -> None:
-        pids = list(client.run(os.getpid).values())
-        while not any((tmp_path / ".scores.parquet.unfinished").glob("*/*.note")):
-            time.sleep(0.001)
-        os.kill(pids[0], signal.SIGKILL)
-        killed.append(len(list((tmp_path / ".scores.parquet.unfinished").glob("*/*.note"))))
-
-    with workers_of_this_machine(4) as client:
-        killer = threading.Thread(target=kill_one, args=[client])
-        killer.start()
-        run(csv_source, tmp_path / "scores.parquet", partition_rows=100, client=client)
-        killer.join()
-    assert killed[0] < 200
-    scores = pq.read_table(tmp_path / "scores.parquet")
-    assert scores["row"].to_pylist() == list(range(ROWS))
-    assert scores["probability"].to_pylist() == answers

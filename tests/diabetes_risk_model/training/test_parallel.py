@@ -18,7 +18,6 @@ from joblib import Parallel, delayed
 
 from diabetes_risk_model.cli import main
 from diabetes_risk_model.data.sources import Survey
-from diabetes_risk_model.scoring.cluster import workers_of_this_machine
 from diabetes_risk_model.training import parallel, worker
 from diabetes_risk_model.training.parallel import Workers
 from diabetes_risk_model.training.profiles import Profile
@@ -39,7 +38,7 @@ IN_THIS_PROCESS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """Two workers in processes of their own."""
-    with workers_of_this_machine(2) as client:
+    with cluster(n_workers=2, processes=True) as client:
         yield client
 
 
@@ -244,7 +243,7 @@ def test_a_fold_goes_to_the_worker_that_had_it_before() -> None:
 
 
 def test_loops_inside_an_estimator_stay_in_this_process() -> None:
-    with workers_of_this_machine(1) as client, Workers(client) as workers:
+    with cluster(processes=True) as client, Workers(client) as workers:
         assert run_in(workers, os.getpid, prefer="threads") == [os.getpid()]
         assert folds_known(client) == 0
 
