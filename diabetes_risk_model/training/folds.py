@@ -52,7 +52,8 @@ class Folds(ParallelBackendBase):  # type: ignore[misc]
         file, tables = io.BytesIO(), dict[str, Any]()
         _Pickler(file, tables, self._name).dump(func)
         rows = next((kwargs["train"] for _, _, kwargs in func.items if "train" in kwargs), None)
-        future = self._workers.submit(file.getvalue(), tables, None if rows is None else self._name(rows))
+        fold = None if rows is None else self._name(rows)
+        future = self._workers.submit(file.getvalue(), tables, fold, 0 if rows is None else len(rows))
         return Fold(self._workers, future, callback)
 
     def abort_everything(self, ensure_ready: bool = True) -> None:

@@ -9,6 +9,7 @@ Dask runs the folds of a worker that dies on another one.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -43,7 +44,9 @@ class Workers:
         self._asked: dict[str, Future[Any]] = {}
         self._tables: dict[str, Future[Any]] = {}
         self._places: dict[str, str] = {}
+        self._given: Counter[str] = Counter()
         self._pending: set[Future[Any]] = set()
+        self._beside: list[Future[Any]] = []
         self._done = 0
         self._failure: SignedParametersError | None = None
         self._report: Callable[[str], None] = lambda text: None
@@ -52,6 +55,7 @@ class Workers:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._pending.update(self._beside)
         self.withdraw()
         self._tables.clear()
         if self._client.status == "running" and self._failure is None:
@@ -117,6 +121,27 @@ class Workers:
             _compare(address, there.versions)
         return len(processes) - 1
 
+    def begin(self, function: Callable[..., Any], *arguments: object) -> Future[Any]:
+        """Call a function on a worker, before folds that are sent later, while this process goes on.
+
+        Raises:
+            Unavailable: the cluster went away.
+        """
+        try:
+            future: Future[Any] = self._client.submit(function, *arguments, pure=False, priority=1)
+        except (OSError, RuntimeError, CancelledError) as error:
+            raise self._away(error) from None
+        self._beside.append(future)
+        return future
+
+    def end(self, future: Future[Any]) -> Any:
+        """Wait for what a function that was begun returns.
+
+        Raises:
+            Unavailable: the cluster went away, or its workers die of it.
+        """
+        return self._result(future)
+
     @contextmanager
     def telling(self, report: Callable[[str], None]) -> Iterator[None]:
         """Call `report` inside the block with how many folds are done, at every tenth."""
@@ -148,13 +173,14 @@ class Workers:
         finally:
             self.withdraw()
 
-    def submit(self, call: bytes, tables: dict[str, Any], fold: str | None) -> Future[Any]:
+    def submit(self, call: bytes, tables: dict[str, Any], fold: str | None, rows: int = 0) -> Future[Any]:
         """Send a fold to a worker.
 
         Args:
             call: pickled, with names in place of tables.
             tables: name -> array or data frame; those of a known name are not sent again.
             fold: what it has in common with calls that reuse what it fits; None if there are none.
+            rows: how many it is fitted to, by which the folds are shared out evenly.
 
         Raises:
             Unavailable: the cluster went away.
@@ -165,7 +191,7 @@ class Workers:
             for name in tables.keys() - self._tables.keys():
                 # A task, so that Dask makes it anew where the worker that held it is gone.
                 self._tables[name] = self._client.submit(worker.unpack, worker.pack(tables[name]), pure=False)
-            place = self._place(fold)
+            place = self._place(fold, rows)
             future: Future[Any] = self._client.submit(
                 worker.run,
                 self._training,
@@ -245,13 +271,17 @@ class Workers:
         self._pending.discard(future)
         return result
 
-    def _place(self, fold: str | None) -> list[str] | None:
-        """Return the worker that had this fold before, or the next one in turn; None if there is no such one."""
+    def _place(self, fold: str | None, rows: int) -> list[str] | None:
+        """Return the worker that had this fold before, or the one with the fewest rows; None if there is no such one.
+
+        The folds of a learning curve differ: taken in turn, one worker of two would get all the largest.
+        """
         addresses = sorted(self._client.nthreads())
         if fold is None or not addresses:
             return None
         if self._places.get(fold) not in addresses:
-            self._places[fold] = addresses[len(self._places) % len(addresses)]
+            self._places[fold] = min(addresses, key=self._given.__getitem__)
+        self._given[self._places[fold]] += rows
         return [self._places[fold]]
 
     def _away(self, error: BaseException) -> SignedParametersError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from diabetes_risk_model.drift.training_profile import FILE as TRAINING_PROFILE
 from diabetes_risk_model.prediction.table import FILE as TABLE
 from diabetes_risk_model.progress import Step, step
+from diabetes_risk_model.training import worker
 from diabetes_risk_model.training.card import CardFacts, to_html, to_markdown
 from diabetes_risk_model.training.distributions import training_profile
 from diabetes_risk_model.training.errors import TableError
@@ -89,9 +90,12 @@ def train(
     profile = find_profile(profile)
     folder.mkdir(parents=True, exist_ok=True)
     files = {}
+    report = None
     if workers is not None:
         workers.start()
-    if with_report:
+        if with_report:
+            report = workers.begin(worker.report, worker.pack(survey), profile.report_rows, seed)
+    elif with_report:
         with step("Profile the survey") as running:
             files["profile.html"] = folder / "profile.html"
             profile_survey(survey, files["profile.html"], rows=profile.report_rows, seed=seed)
@@ -109,6 +113,10 @@ def train(
     ) as running:
         compared = compare(experiment)
         running.note(f"best {OPTIMIZED}: {compared.iloc[0]['Model']}, {compared.iloc[0][OPTIMIZED]:.4f}")
+    if workers is not None and report is not None:
+        with step("Profile the survey") as running:
+            files["profile.html"] = _write(folder / "profile.html", workers.end(report))
+            running.note("a worker did, meanwhile")
     with _cross_validating(workers, f"Train gradient boosting, {profile.folds} folds") as running:
         created = create(experiment)
         running.note(_describe(created))

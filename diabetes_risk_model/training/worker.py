@@ -16,9 +16,11 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from diabetes_risk_model.training.libraries import library_versions
+from diabetes_risk_model.training.profile import profile_survey
 from diabetes_risk_model.training.quiet import import_pycaret, quiet
 from diabetes_risk_model.training.reuse import FittedSteps
 
@@ -116,6 +118,14 @@ def run(training: str, expected: str, call: bytes, names: tuple[str, ...], *valu
         unpickler = _Unpickler(io.BytesIO(call), dict(zip(names, values, strict=True)))
         with quiet(), threadpool_limits(1), _state.fitted[training].reused():
             return unpickler.load()()
+
+
+def report(survey: bytes, rows: int, seed: int) -> bytes:
+    """Draw the report on a survey that was packed, see `profile_survey`, and return it."""
+    with _state.one_at_a_time, TemporaryDirectory() as folder:
+        path = Path(folder) / "profile.html"
+        profile_survey(unpack(survey), path, rows=rows, seed=seed)
+        return path.read_bytes()
 
 
 def forget(training: str) -> None:

@@ -95,14 +95,14 @@ def test_a_path_that_is_made_from_what_was_built_knows_nothing(tmp_path: Path) -
 
 def test_a_source_that_changes_while_it_is_packed_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its size stays the same: the change comes after the checksum was taken, and before the bytes are copied."""
-    sources = _write(tmp_path / "sources", {"a": bytes(3 << 20)})
+    sources = _write(tmp_path / "sources", {"a": bytes(6 << 20)})
     chunks = 0
 
     def checksum_then_change(chunk: bytes, before: int) -> int:
         nonlocal chunks
         chunks += 1
         if chunks == 3:
-            sources["a"].write_bytes(b"x" + bytes((3 << 20) - 1))
+            sources["a"].write_bytes(b"x" + bytes((6 << 20) - 1))
         return zlib.crc32(chunk, before)
 
     monkeypatch.setattr(package_module, "zlib", SimpleNamespace(crc32=checksum_then_change))

@@ -48,7 +48,7 @@ def test_they_open_no_connection_and_have_their_memory_set() -> None:
     with processes_of_this_machine(2) as processes:
         found = dict(result for _, result in processes.each(about_itself, range(20)))
         assert {child.pid for child in started_by(os.getpid())} >= set(found)
-        assert not any(psutil.Process(pid).net_connections("inet") for pid in found)
+        assert not any(psutil.Process(pid).net_connections("all") for pid in found)
         assert all(settings == {name: str(value) for name, value in MEMORY.items()} for settings in found.values())
     assert dict(os.environ) == before
     assert not any(psutil.pid_exists(pid) for pid in found)

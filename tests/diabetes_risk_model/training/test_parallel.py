@@ -88,7 +88,7 @@ def folds_known(client: Client) -> int:
 
 def train_with(workers: Workers, survey: Survey, profile: Profile, folder: Path) -> Artefacts:
     versions = {"version": "0.1.0", "parameters_version": "2026_11_21"}
-    return train(survey, folder, profile=profile, seed=42, with_report=False, workers=workers, **versions)
+    return train(survey, folder, profile=profile, seed=42, workers=workers, **versions)
 
 
 def test_two_workers_write_the_files_that_one_process_writes(
@@ -100,7 +100,9 @@ def test_two_workers_write_the_files_that_one_process_writes(
         kept = [Path(folder) for folder in client.run(_folders).values()]
         assert all(folder.is_dir() for folder in kept)
         assert len(kept) == 2
-    assert {name: file.read_bytes() for name, file in found.files.items()} == here
+    there = {name: file.read_bytes() for name, file in found.files.items()}
+    assert b"GeneralHealth" in there.pop("profile.html")
+    assert there == here
     assert not any(folder.exists() for folder in kept)
     assert folds_known(client) == 0
     printed = "".join(capfd.readouterr())
@@ -240,6 +242,21 @@ def test_a_fold_goes_to_the_worker_that_had_it_before() -> None:
         )
     assert first == again
     assert [first.count(address) for address in set(first)] == [3, 3]
+
+
+def test_folds_of_different_sizes_are_shared_out_by_their_rows() -> None:
+    """As those of a learning curve, of which each fold is there in growing sizes."""
+    rows = [np.arange(start, start + size) for start in range(3) for size in (1_000, 2_000, 3_000, 10_000)]
+    with (
+        dask.config.set({"distributed.scheduler.work-stealing": False}),
+        cluster(n_workers=2) as client,
+        Workers(client) as workers,
+        workers.used(),
+    ):
+        places = Parallel(n_jobs=1)(delayed(lambda train: get_worker().address)(train=train) for train in rows)
+    given = {address: sum(len(r) for r, at in zip(rows, places, strict=True) if at == address) for address in places}
+    least, most = sorted(given.values())
+    assert most - least <= 10_000 < most
 
 
 def test_loops_inside_an_estimator_stay_in_this_process() -> None:
