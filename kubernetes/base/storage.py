@@ -1,10 +1,11 @@
 """Prepares the storage and puts packages into it: what the Job `storage` runs, with the service's image.
 
     python3 storage.py prepare BUCKET           # the bucket, a user who reads it, and one who writes it: on MinIO
+    python3 storage.py prepare-own BUCKET       # the bucket, and one user, whose it is: on MinIO
     python3 storage.py upload FOLDER ADDRESS    # each package of a folder, with its envelope: to any S3 server
 
-AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where, and as whom. Both commands can run again: what
-is stored already is left as it is, and something else under its name is refused. It ends as signed-parameters does.
+AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where, and as whom. All can run again: what is stored
+already is left as it is, and something else under its name is refused. It ends as signed-parameters does.
 """
 
 import os
@@ -21,26 +22,30 @@ from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import Storage, open_storage
 from signed_parameters.storage.s3 import S3Settings
 
+Users = dict[str, dict[str, list[str]]]
 _START_SECONDS = 120.0
 _PAUSE_SECONDS = 1.0
 _READING = {"bucket": ["s3:ListBucket"], "objects": ["s3:GetObject"]}
 _WRITING = {"bucket": ["s3:ListBucket"], "objects": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]}
-_USERS = {"READER": _READING, "PUBLISHER": _WRITING}
+_OWNING = {"bucket": ["s3:ListBucket"], "objects": [*_WRITING["objects"], "s3:DeleteObject"]}
+SHARED: Users = {"READER": _READING, "PUBLISHER": _WRITING}  # who writes can delete nothing
+OWN: Users = {"OWNER": _OWNING}
 
 
-def prepare(bucket: str) -> None:
-    """Make the bucket, a user who can only read it, and one who can read and write it, but delete nothing.
+def prepare(bucket: str, rights: Users) -> None:
+    """Make the bucket and its users.
 
-    READER_ACCESS_KEY, READER_SECRET_KEY, PUBLISHER_ACCESS_KEY and PUBLISHER_SECRET_KEY are theirs.
+    Their keys are in the environment, such as READER_ACCESS_KEY and READER_SECRET_KEY for the user READER.
 
     Args:
         bucket: its name.
+        rights: what each user may do on the bucket and on its objects.
 
     Raises:
         ConfigurationError: a variable is missing.
         StorageError: the server does not come up, or refuses.
     """
-    users = {role: (_variable(f"{role}_ACCESS_KEY"), _variable(f"{role}_SECRET_KEY")) for role in _USERS}
+    users = {role: (_variable(f"{role}_ACCESS_KEY"), _variable(f"{role}_SECRET_KEY")) for role in rights}
     settings = S3Settings(
         _variable("AWS_ENDPOINT_URL"), _variable("AWS_ACCESS_KEY_ID"), _variable("AWS_SECRET_ACCESS_KEY")
     )
@@ -56,12 +61,12 @@ def prepare(bucket: str) -> None:
     for role, (access_key, secret_key) in users.items():
         policy = f"{bucket}-{role.lower()}"
         try:
-            administration.policy_add(policy, policy=_policy(bucket, _USERS[role]))
+            administration.policy_add(policy, policy=_policy(bucket, rights[role]))
             administration.user_add(access_key, secret_key)
             administration.policy_set(policy, user=access_key)
         except (MinioAdminException, ValueError) as error:
             raise AccessDenied(f"{settings.endpoint} makes no user for the {role.lower()}", found=str(error)) from None
-        print(f"{role.lower()}: may do {', '.join(_USERS[role]['objects'])}")
+        print(f"{role.lower()}: may do {', '.join(rights[role]['objects'])}")
 
 
 def upload(folder: Path, address: str) -> None:
@@ -135,7 +140,9 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case ["prepare", bucket]:
-                prepare(bucket)
+                prepare(bucket, SHARED)
+            case ["prepare-own", bucket]:
+                prepare(bucket, OWN)
             case ["upload", folder, address]:
                 upload(Path(folder), address)
             case _:

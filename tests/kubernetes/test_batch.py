@@ -71,6 +71,7 @@ def test_the_components_change_nothing_of_the_service(rendering: Manifests) -> N
     kinds = {(item["kind"], item["metadata"]["name"]) for item in rendering if item not in alone}
     assert kinds == {
         ("ServiceAccount", "batch"),
+        ("Job", "batch-storage"),
         ("Job", "score"),
         ("CronJob", "drift"),
         ("DaskJob", "score-large"),
@@ -132,6 +133,22 @@ def test_secrets_are_named_only_and_given_to_whom_needs_them(objects: Manifests)
     assert used.pop("score-large-scheduler") == {"dask-tls"}
     assert used.pop("score") == used.pop("drift") == keys
     assert set(map(frozenset, used.values())) == {frozenset({*keys, "dask-tls"})}
+
+
+def test_the_bucket_and_its_user_are_made_by_a_pod_that_may_and_runs_what_the_base_runs(objects: Manifests) -> None:
+    own, base = objects.pod("batch-storage"), objects.pod("storage")
+    assert violations(own.template) == []
+    assert own.template["metadata"]["labels"] == base.template["metadata"]["labels"]  # by which it reaches the storage
+    (container,), (first, _) = own.containers, base.containers
+    assert container["image"] == first["image"]
+    assert container["command"] == [*first["command"][:2], "prepare-own", "batches"]
+    assert own.spec["volumes"] == base.spec["volumes"]
+    named = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one}
+    assert named["OWNER_ACCESS_KEY"] == {"name": "batch-storage", "key": "AWS_ACCESS_KEY_ID"}
+    assert named["OWNER_SECRET_KEY"] == {"name": "batch-storage", "key": "AWS_SECRET_ACCESS_KEY"}
+    assert {reference["name"] for reference in named.values()} == {"batch-storage", "minio-root"}
+    addresses = [argument for argument in pods(objects)["score"].containers[0]["args"] if "://" in argument]
+    assert all(address.startswith("s3://batches/") for address in addresses)
 
 
 def test_the_waiting_container_has_no_secret(objects: Manifests) -> None:

@@ -46,6 +46,18 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_script(["prepare-own", "BUCKET"], environment)` runs the script by itself."""
+
+    def run(arguments: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(FOLDER / "base" / "storage.py"), *arguments]
+        variables = {"PATH": os.environ["PATH"], **environment}
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+@pytest.fixture
 def packages(tmp_path: Path, bucket: Any) -> Path:
     """A folder of one signed package."""
     assert isinstance(bucket.folder, Path)
@@ -176,6 +188,35 @@ def test_the_reader_can_only_read_and_the_publisher_only_add(
     finally:
         for item in client.list_objects(bucket):
             client.remove_object(bucket, item.object_name)
+        client.remove_bucket(bucket)
+        client.remove_bucket(other)
+
+
+def test_the_owner_of_a_bucket_can_do_everything_there_and_nothing_elsewhere(
+    run_script: Callable[..., subprocess.CompletedProcess[str]], s3_server: Any
+) -> None:
+    if not is_minio(s3_server.url):
+        pytest.skip("TEST_S3_ENDPOINT names no MinIO server: .ci/with_minio starts one")
+    bucket, other = f"test-{secrets.token_hex(8)}", f"test-{secrets.token_hex(8)}"
+    keys = {"OWNER_ACCESS_KEY": secrets.token_hex(10), "OWNER_SECRET_KEY": secrets.token_hex(10)}
+    client = s3_server.settings.client()
+    client.make_bucket(other)
+    try:
+        for _ in range(2):  # the second time changes nothing
+            done = run_script(["prepare-own", bucket], {**owner(s3_server), **keys})
+            assert (done.returncode, done.stderr) == (0, "")
+        settings = S3Settings(s3_server.url, keys["OWNER_ACCESS_KEY"], keys["OWNER_SECRET_KEY"])
+        own = open_storage(f"s3://{bucket}", settings=settings)
+        own.write_bytes("scores.parquet", b"1")
+        own.write_bytes("scores.parquet", b"2", overwrite=True)
+        assert own.read("scores.parquet", 10) == b"2"
+        own.remove("scores.parquet")
+        assert list(own.names()) == []
+        assert "AccessDenied" in _refusal(lambda client: client.make_bucket(f"{bucket}-2"), settings)
+        assert "AccessDenied" in _refusal(lambda client: client.remove_bucket(bucket), settings)
+        with pytest.raises(AccessDenied):
+            list(open_storage(f"s3://{other}", settings=settings).names())
+    finally:
         client.remove_bucket(bucket)
         client.remove_bucket(other)
 
