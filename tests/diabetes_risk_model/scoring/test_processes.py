@@ -76,6 +76,15 @@ def test_those_that_wait_end_without_a_word_and_new_ones_take_their_place(capfd:
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_one_two_and_four_write_the_same_bytes(csv_source: Path, run: Callable[..., Any], tmp_path: Path) -> None:
+    written = set()
+    for number, rows in ((1, 10**9), (2, 3_000), (4, 700)):
+        with processes_of_this_machine(number) as processes:
+            run(csv_source, tmp_path / f"{number}.csv", partition_rows=rows, workers=processes)
+        written.add((tmp_path / f"{number}.csv").read_bytes())
+    assert len(written) == 1
+
+
 def test_one_killed_in_the_middle_changes_nothing(
     csv_source: Path, answers: list[float], run: Callable[..., Any], tmp_path: Path
 ) -> None:
