@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ def _write_parquet(parts: Parts, notes: Mapping[int, Note], schema: pa.Schema, f
 
 def _copy(parts: Parts, first_row: int, start: int, stop: int, file: IO[bytes]) -> None:
     with parts.scores_in_place(first_row) as descriptor:
-        if descriptor is not None:  # the kernel copies it
+        if descriptor is not None and sys.platform == "linux":  # other kernels copy to sockets only
             file.flush()
             while start < stop and (count := os.sendfile(file.fileno(), descriptor, start, stop - start)):
                 start += count

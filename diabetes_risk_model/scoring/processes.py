@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -29,7 +30,7 @@ def processes_of_this_machine(number: int | None = None) -> Iterator[Processes]:
         number: how many; by default as many as this process may use processors.
     """
     with _environment(MEMORY | _ONE_THREAD):
-        processes = Processes(number or len(os.sched_getaffinity(0)))
+        processes = Processes(number or _processors())
         try:
             yield processes
         finally:
@@ -74,6 +75,11 @@ class Processes:
     def close(self) -> None:
         """Stop them when they have done what they are at."""
         self._pool.shutdown(cancel_futures=True)
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _begin() -> None:
