@@ -118,7 +118,7 @@ def test_they_end_with_the_command(
 ) -> None:
     configuration = write_configuration(bucket.settings())
     output = tmp_path / "scores.csv"
-    options = ["--config", configuration, "--workers", "2", "--partition-rows", "50"]
+    options = ["--config", configuration, "--workers", "2", "--partition-rows", "10"]
     command = subprocess.Popen(
         [COMMAND, "score", csv_source, output, *options],
         stdout=subprocess.PIPE,
