@@ -148,7 +148,7 @@ class S3Storage(Storage):
                     f"{problem} does not exist at {server}", found=found, remedy="Check the bucket and the name."
                 ) from None
             # Some servers call a request without credentials a bad one.
-            anonymous = self._settings.access_key is None
+            anonymous = self._settings.access_key is None and not self._settings.role
             if code in _DENIED or status in (401, 403) or (status == 400 and anonymous):
                 raise AccessDenied(
                     f"{server} refuses access to {address}",

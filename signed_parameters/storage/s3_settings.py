@@ -5,11 +5,13 @@ The variables are those of the AWS tools, and those that KServe and Seldon Core 
     AWS_ENDPOINT_URL, or S3_ENDPOINT    URL, or HOST:PORT, which is https unless S3_USE_HTTPS or USE_SSL says no
     AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
     AWS_DEFAULT_REGION, or AWS_REGION
-    awsAnonymousCredential              "true": the keys are not used
+    awsAnonymousCredential              "true": neither the keys nor a role are used
     AWS_CA_BUNDLE                       file of certificate authorities to trust; or else
     CA_BUNDLE_VOLUME_MOUNT_POINT        folder that holds it as cabundle.crt
     S3_VERIFY_SSL                       "0": any certificate is taken. The signature still protects the package,
                                         but nothing protects the credentials
+
+Without keys, a role may give some: see `s3_roles`.
 """
 
 import os
@@ -22,6 +24,7 @@ from minio import Minio
 from signed_parameters.errors import ConfigurationError
 from signed_parameters.limits import DEFAULT_LIMITS, Limits
 from signed_parameters.storage.careful_pool import careful_pool
+from signed_parameters.storage.s3_roles import RoleKeys, is_there_a_role
 
 _DEFAULT_ENDPOINT = "https://s3.amazonaws.com"
 _DEFAULT_REGION = "us-east-1"
@@ -44,6 +47,7 @@ class S3Settings:
         region: name of the region. It is never asked of the server.
         session_token: goes with temporary keys.
         check_certificate: whether the server's certificate is checked.
+        role: whether a role gives the keys, the one that the environment names.
     """
 
     endpoint: str = _DEFAULT_ENDPOINT
@@ -52,6 +56,7 @@ class S3Settings:
     region: str = _DEFAULT_REGION
     session_token: str | None = field(default=None, repr=False)
     check_certificate: bool = True
+    role: bool = False
 
     @classmethod
     def from_environment(cls) -> "S3Settings":
@@ -61,13 +66,18 @@ class S3Settings:
             ConfigurationError: a variable that switches something is neither on nor off.
         """
         anonymous = _switch("awsAnonymousCredential", False)
+        access_key, secret_key, session_token = (
+            None if anonymous else os.environ.get(name) or None
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        )
         return cls(
             _endpoint(),
-            None if anonymous else os.environ.get("AWS_ACCESS_KEY_ID") or None,
-            None if anonymous else os.environ.get("AWS_SECRET_ACCESS_KEY") or None,
+            access_key,
+            secret_key,
             os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or _DEFAULT_REGION,
-            None if anonymous else os.environ.get("AWS_SESSION_TOKEN") or None,
+            session_token,
             _switch("S3_VERIFY_SSL", True),
+            role=not anonymous and access_key is None and secret_key is None and is_there_a_role(),
         )
 
     def client(self, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Minio:
@@ -93,6 +103,7 @@ class S3Settings:
             access_key=self.access_key,
             secret_key=self.secret_key,
             session_token=self.session_token,
+            credentials=RoleKeys(self.region, limits) if self.role else None,
             secure=scheme == "https",
             region=self.region,
             http_client=careful_pool(
