@@ -5,7 +5,8 @@ What runs a program there says by the environment where they are asked for:
     AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN           of a service account of EKS, asked of AWS's token service, or of
                                                         the one that AWS_ENDPOINT_URL_STS names
     AWS_CONTAINER_CREDENTIALS_FULL_URI, or              of EKS Pod Identity and ECS, with what is in
-    AWS_CONTAINER_CREDENTIALS_RELATIVE_URI              AWS_CONTAINER_AUTHORIZATION_TOKEN or its ..._TOKEN_FILE
+    AWS_CONTAINER_CREDENTIALS_RELATIVE_URI              AWS_CONTAINER_AUTHORIZATION_TOKEN, or in the file that
+                                                        AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names
 
 A machine's own role, which any program on it could use, is not asked for.
 """
