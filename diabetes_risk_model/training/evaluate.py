@@ -64,7 +64,7 @@ def draw(experiment: Experiment, trained: Trained, name: str, folder: Path) -> P
     """Draw one plot of `PLOTS` and return its PNG file."""
     plot, _ = PLOTS[name]
     path = folder / f"{name}.png"
-    with TemporaryDirectory(dir=folder) as scratch, drawing(), experiment.cross_validation():
+    with TemporaryDirectory(dir=folder) as scratch, drawing(), experiment.call():
         drawn = experiment.pycaret.plot_model(trained.model, plot=plot, save=scratch, verbose=False)
         Path(drawn).replace(path)
     return path

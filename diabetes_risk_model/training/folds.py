@@ -51,10 +51,14 @@ class Folds(ParallelBackendBase):  # type: ignore[misc]
         """Send a fold."""
         file, tables = io.BytesIO(), dict[str, Any]()
         _Pickler(file, tables, self._name).dump(func)
-        rows = next((kwargs["train"] for _, _, kwargs in func.items if "train" in kwargs), None)
-        fold = None if rows is None else self._name(rows)
-        future = self._workers.submit(file.getvalue(), tables, fold, 0 if rows is None else len(rows))
-        return Fold(self._workers, future, callback)
+        rows, fold, fit = None, None, None
+        for _, arguments, options in func.items:
+            if (rows := options.get("train")) is not None:
+                fold = self._name(rows)
+                fit = f"{fold} {_model(*arguments[:1], **(options.get('parameters') or {}))}"
+                break
+        future = self._workers.submit(file.getvalue(), tables, fold, 0 if rows is None else len(rows), fit)
+        return Fold(self._workers, future, fit, callback)
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Withdraw what was sent, after an error or Ctrl-C."""
@@ -74,12 +78,14 @@ class Folds(ParallelBackendBase):  # type: ignore[misc]
 class Fold:
     """A fold on its way. `callback` lets joblib hand over more."""
 
-    def __init__(self, workers: Workers, future: Future[Any], callback: Callable[[Any], None] | None) -> None:
-        self._workers, self._future, self._callback = workers, future, callback
+    def __init__(
+        self, workers: Workers, future: Future[Any], fit: str | None, callback: Callable[[Any], None] | None
+    ) -> None:
+        self._workers, self._future, self._fit, self._callback = workers, future, fit, callback
 
     def get(self) -> Any:
         """Wait for what it scored."""
-        result = self._workers.result(self._future)
+        result = self._workers.result(self._future, self._fit)
         if self._callback is not None:
             self._callback(result)
         return result
@@ -98,6 +104,14 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         name = self._name(value)
         self._tables[name] = value
         return name
+
+
+def _model(estimator: Any = None, **searched: Any) -> str:
+    """Return what the last step of a pipeline is, and its hyperparameters, of which a search has yet to set some."""
+    step, model = getattr(estimator, "steps", [("", estimator)])[-1]
+    known = model.get_params() if hasattr(model, "get_params") else {}
+    searched = {name.removeprefix(f"{step}__"): value for name, value in searched.items()}
+    return f"{type(model).__name__} {sorted({**known, **searched}.items())}"
 
 
 def _size(table: Any) -> int:

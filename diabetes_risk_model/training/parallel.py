@@ -3,7 +3,8 @@
 pycaret leaves the folds of every comparison, model and search to joblib, and so do the learning curves. `Workers` takes
 them from there: `folds` is its side of joblib. Each fold goes to a worker, a table is sent only once, and the same fold
 goes always to the same worker while that is alive: there its outliers have been looked for and its columns selected.
-Dask runs the folds of a worker that dies on another one.
+What an idle worker has taken over and fitted goes there when it is asked for again. Dask runs the folds of a worker
+that dies on another one.
 """
 
 from __future__ import annotations
@@ -173,14 +174,17 @@ class Workers:
         finally:
             self.withdraw()
 
-    def submit(self, call: bytes, tables: dict[str, Any], fold: str | None, rows: int = 0) -> Future[Any]:
+    def submit(
+        self, call: bytes, tables: dict[str, Any], fold: str | None, rows: int = 0, fit: str | None = None
+    ) -> Future[Any]:
         """Send a fold to a worker.
 
         Args:
             call: pickled, with names in place of tables.
             tables: name -> array or data frame; those of a known name are not sent again.
-            fold: what it has in common with calls that reuse what it fits; None if there are none.
+            fold: what it has in common with calls that reuse what it prepares; None if there are none.
             rows: how many it is fitted to, by which the folds are shared out evenly.
+            fit: what it has in common with calls that fit the same model to the same rows; None if there are none.
 
         Raises:
             Unavailable: the cluster went away.
@@ -191,7 +195,7 @@ class Workers:
             for name in tables.keys() - self._tables.keys():
                 # A task, so that Dask makes it anew where the worker that held it is gone.
                 self._tables[name] = self._client.submit(worker.unpack, worker.pack(tables[name]), pure=False)
-            place = self._place(fold, rows)
+            place = self._place(fold, rows, fit)
             future: Future[Any] = self._client.submit(
                 worker.run,
                 self._training,
@@ -208,14 +212,20 @@ class Workers:
         self._pending.add(future)
         return future
 
-    def result(self, future: Future[Any]) -> Any:
+    def result(self, future: Future[Any], fit: str | None = None) -> Any:
         """Wait for a fold.
+
+        Args:
+            future: from `submit`.
+            fit: what `submit` was told of it.
 
         Raises:
             Unavailable: the cluster went away, or its workers die of this fold.
             ConfigurationError: the worker has other libraries.
         """
-        result = self._result(future)
+        address, result = self._result(future)
+        if fit is not None:
+            self._places[fit] = address  # another than it was meant for, where that one had nothing else to do
         self._done += 1
         if self._done % _SAY_EVERY == 0:
             self._report(f"{self._done} folds done")
@@ -271,14 +281,16 @@ class Workers:
         self._pending.discard(future)
         return result
 
-    def _place(self, fold: str | None, rows: int) -> list[str] | None:
-        """Return the worker that had this fold before, or the one with the fewest rows; None if there is no such one.
+    def _place(self, fold: str | None, rows: int, fit: str | None) -> list[str] | None:
+        """Return the worker that has made this fit, or had this fold, or has had the fewest rows; None without workers.
 
         The folds of a learning curve differ: taken in turn, one worker of two would get all the largest.
         """
         addresses = sorted(self._client.nthreads())
         if fold is None or not addresses:
             return None
+        if fit is not None and self._places.get(fit) in addresses:
+            return [self._places[fit]]
         if self._places.get(fold) not in addresses:
             self._places[fold] = min(addresses, key=self._given.__getitem__)
         self._given[self._places[fold]] += rows

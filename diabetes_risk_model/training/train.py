@@ -73,21 +73,16 @@ class Experiment:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Make a call of pycaret's inside the block: silent, and reusing what earlier calls have fitted."""
-        with self.cross_validation(), self._fitted.reused():
-            yield
-
-    @contextmanager
-    def cross_validation(self) -> Iterator[None]:
-        """Make a call of pycaret's inside the block: silent, its folds on the workers if there are some.
+        """Make a call of pycaret's inside the block: silent, nothing fitted twice, folds on workers if there are some.
 
         Raises:
             Unavailable: the workers went away.
         """
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+        workers = nullcontext() if self.workers is None else self.workers.used()
         # One thread for the sums of linear algebra, as on a worker: their number could change a last digit.
-        with pycaret_call(), threadpool_limits(1), nullcontext() if self.workers is None else self.workers.used():
+        with pycaret_call(), threadpool_limits(1), workers, self._fitted.reused():
             yield
 
 
@@ -136,8 +131,8 @@ def prepare(
     module = import_pycaret()
     from lightgbm import LGBMClassifier
 
-    experiment = module.ClassificationExperiment()
-    with pycaret_call():
+    experiment, fitted = module.ClassificationExperiment(), FittedSteps()
+    with pycaret_call(), fitted.reused():
         experiment.setup(
             frame,
             **SETTINGS,
@@ -159,6 +154,7 @@ def prepare(
         test_rows=len(experiment.X_test_transformed),
         summary=summary,
         workers=workers,
+        _fitted=fitted,
     )
 
 

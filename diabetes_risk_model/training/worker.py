@@ -92,8 +92,8 @@ def unpack(content: bytes) -> Any:
     return pickle.loads(zlib.decompress(content))
 
 
-def run(training: str, expected: str, call: bytes, names: tuple[str, ...], *values: object) -> Any:
-    """Make a call of joblib's, which is one fold or some.
+def run(training: str, expected: str, call: bytes, names: tuple[str, ...], *values: object) -> tuple[str, Any]:
+    """Make a call of joblib's, which is one fold or some, and return the worker's address and what came of it.
 
     Args:
         training: which run it belongs to; another one's fitted steps are forgotten.
@@ -105,6 +105,7 @@ def run(training: str, expected: str, call: bytes, names: tuple[str, ...], *valu
     Raises:
         Different: this worker has other versions.
     """
+    from distributed import get_worker
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if fingerprint() != expected:
@@ -117,7 +118,7 @@ def run(training: str, expected: str, call: bytes, names: tuple[str, ...], *valu
             _state.fitted[training] = FittedSteps()
         unpickler = _Unpickler(io.BytesIO(call), dict(zip(names, values, strict=True)))
         with quiet(), threadpool_limits(1), _state.fitted[training].reused():
-            return unpickler.load()()
+            return get_worker().address, unpickler.load()()
 
 
 def report(survey: bytes, rows: int, seed: int) -> bytes:

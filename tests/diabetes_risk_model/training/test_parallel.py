@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 from distributed import Client, LocalCluster, get_worker
 from joblib import Parallel, delayed
+from sklearn.pipeline import Pipeline
+from sklearn.tree import DecisionTreeClassifier
 
 from diabetes_risk_model.cli import main
 from diabetes_risk_model.data.sources import Survey
@@ -242,6 +244,33 @@ def test_a_fold_goes_to_the_worker_that_had_it_before() -> None:
         )
     assert first == again
     assert [first.count(address) for address in set(first)] == [3, 3]
+
+
+def test_a_fit_goes_to_the_worker_that_made_it(monkeypatch: Any) -> None:
+    """Which is not the one that the fold was meant for, where an idle worker has taken it over."""
+    rows = np.arange(10_000)
+
+    def where(model: Any, **options: Any) -> Any:
+        call = delayed(lambda model, train, parameters=None: get_worker().address)
+        (address,) = Parallel(n_jobs=1)([call(model, train=rows, **options)])
+        return address
+
+    with (
+        dask.config.set({"distributed.scheduler.work-stealing": False}),
+        cluster(n_workers=2) as client,
+        Workers(client) as workers,
+        workers.used(),
+    ):
+        home = where(DecisionTreeClassifier(max_depth=1))
+        (other,) = client.nthreads().keys() - {home}
+        with monkeypatch.context() as patched:
+            patched.setattr(Workers, "_place", lambda *arguments: [other])
+            searched = Pipeline([("model", DecisionTreeClassifier())])
+            assert where(searched, parameters={"model__max_depth": 2}) == other
+        assert where(DecisionTreeClassifier(max_depth=2)) == other
+        assert where(Pipeline([("model", DecisionTreeClassifier(max_depth=2))])) == other
+        assert where(DecisionTreeClassifier(max_depth=3)) == home
+        assert where(DecisionTreeClassifier(max_depth=1)) == home
 
 
 def test_folds_of_different_sizes_are_shared_out_by_their_rows() -> None:

@@ -3,27 +3,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
+from sklearn.ensemble import GradientBoostingClassifier, IsolationForest
 
+from diabetes_risk_model.training.evaluate import draw
 from diabetes_risk_model.training.quiet import pycaret_call
 from diabetes_risk_model.training.train import Experiment, compare, create, prepare, tune
 
 
 @contextmanager
-def counted_fits() -> Iterator[list[int]]:
-    """The number of rows of each fit of gradient boosting inside the block."""
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    original, fits = GradientBoostingClassifier.fit, []
+def counted_fits(estimator: Any = GradientBoostingClassifier) -> Iterator[list[int]]:
+    """The number of rows of each fit of an estimator inside the block."""
+    original, fits = estimator.fit, []
 
     @wraps(original)  # pycaret looks at the names of the arguments
-    def fit(self, x, y, *args, **kwargs):
+    def fit(self, x, *args, **kwargs):
         fits.append(len(x))
-        return original(self, x, y, *args, **kwargs)
+        return original(self, x, *args, **kwargs)
 
-    with patch.object(GradientBoostingClassifier, "fit", fit):
+    with patch.object(estimator, "fit", fit):
         yield fits
 
 
@@ -58,6 +59,15 @@ def test_other_hyperparameters_are_fitted_anew(experiment):
     # Each fold once for the one set that is tried, then all training rows.
     assert len(fits) == 3
     assert tuned.parameters != created.parameters
+
+
+@pytest.mark.training
+def test_a_plot_looks_for_no_outliers_again(experiment, tmp_path):
+    trained = create(experiment)
+    with counted_fits(IsolationForest) as fits:
+        for name in ("auc", "feature_importance"):
+            draw(experiment, trained, name, tmp_path)
+    assert not fits
 
 
 @pytest.mark.training
