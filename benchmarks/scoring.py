@@ -15,8 +15,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -37,7 +38,7 @@ from diabetes_risk_model.packaging import package_parameters
 from diabetes_risk_model.prediction.engines import INPUT_COLUMNS
 from diabetes_risk_model.prediction.table import Table
 from diabetes_risk_model.scoring.model import load_model
-from diabetes_risk_model.scoring.processes import MEMORY, processes_of_this_machine
+from diabetes_risk_model.scoring.processes import MEMORY, Processes, processes_of_this_machine
 from diabetes_risk_model.scoring.run import Wanted, score
 from signed_parameters import SigningKey
 
@@ -49,7 +50,7 @@ MEGABYTES = 1_500
 
 _PIPELINE_ROWS = 200_000
 _SAMPLE_SECONDS = 0.1
-_ROUNDS = 3
+_ROUNDS = 7
 _FILES = ("model.pkl", "model.onnx", "model.table", "manifest.json")
 
 
@@ -95,24 +96,30 @@ class Run:
 
 
 def by_workers(
-    configuration: Mapping[str, object], source: Path, folder: Path, number: int, *, explained: bool = False
-) -> Run:
-    """Score a file with so many workers, which have loaded the model before."""
-    write_rows(folder / "warm.parquet", 10_000 * number)
-    with processes_of_this_machine(number) as workers:
+    configuration: Mapping[str, object], source: Path, folder: Path, *numbers: int, explained: bool = False
+) -> list[Run]:
+    """Score a file with each of some numbers of workers, in turn, which have loaded the model before."""
 
-        def run(path: Path) -> None:
-            wanted = Wanted(
-                str(path), str(folder / "scores.parquet"), configuration, explained=explained, overwrite=True
-            )
-            score(wanted, nullcontext(workers))
+    def run(path: Path, workers: Processes) -> None:
+        wanted = Wanted(str(path), str(folder / "scores.parquet"), configuration, explained=explained, overwrite=True)
+        score(wanted, nullcontext(workers))
 
-        run(folder / "warm.parquet")
-        timed = [_timed(lambda: run(source)) for _ in range(_ROUNDS)]
-        with _watched_memory() as megabytes:  # afterwards, as it takes processor time
-            run(source)
-    seconds, processor_seconds, longest = (min(column) for column in zip(*timed, strict=True))
-    return Run(seconds, processor_seconds, longest, max(megabytes))
+    def warm(workers: Processes, number: int) -> Processes:
+        write_rows(folder / "warm.parquet", 10_000 * number)
+        run(folder / "warm.parquet", workers)
+        return workers
+
+    with ExitStack() as started:
+        every = [warm(started.enter_context(processes_of_this_machine(number)), number) for number in numbers]
+        rounds = [[_timed(partial(run, source, workers)) for workers in every] for _ in range(_ROUNDS)]
+    runs = []
+    for number, timed in zip(numbers, zip(*rounds, strict=True), strict=True):
+        # Afterwards, as it takes processor time, and without the others.
+        with processes_of_this_machine(number) as workers, _watched_memory() as megabytes:
+            run(source, workers)
+        seconds, processor_seconds, longest = (min(column) for column in zip(*timed, strict=True))
+        runs.append(Run(seconds, processor_seconds, longest, max(megabytes)))
+    return runs
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float, float]:
@@ -176,8 +183,8 @@ def main() -> int:
         source = folder / "rows.parquet"
         write_rows(source, options.rows)
         configuration = _configuration(options.folder, folder / "packages")
-        one, two = (by_workers(configuration, source, folder, workers) for workers in (1, 2))
-        explained = by_workers(configuration, source, folder, 1, explained=True)
+        one, two = by_workers(configuration, source, folder, 1, 2)
+        (explained,) = by_workers(configuration, source, folder, 1, explained=True)
         started = time.process_time()
         load_model(configuration, explained=True)
         seconds = time.process_time() - started
