@@ -17,6 +17,7 @@ from typing import Any
 
 import signed_parameters as sp
 from benchmarks.batches import Batches, measure_batches
+from benchmarks.interruptions import measure_interruptions
 from benchmarks.load import Load, LoadError, post, require_wrk
 from benchmarks.resources import processor_seconds
 from benchmarks.services import (
@@ -174,10 +175,12 @@ def main() -> int:
                 url = process.url + ours.path
                 batches = measure_batches(url, process.pid, rounds=options.rounds, seconds=options.seconds)
             growth = growth_of(ours, options.requests, options.seconds) if options.requests else None
+        with step("Busy loops, without a service"):
+            interruptions = measure_interruptions()
     except (LoadError, ServiceError, sp.SignedParametersError) as error:
         print(error, file=sys.stderr)
         return 2
-    print_report(measured, batches, growth, options.engine)
+    print_report(measured, batches, growth, interruptions, options.engine)
     missed = missed_targets(measured, batches, growth)
     print("\n".join(missed) if missed else "Every target is reached.")
     return 1 if missed else 0

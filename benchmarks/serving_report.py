@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.batches import ROWS, Batches
+from benchmarks.interruptions import Interruptions
 from benchmarks.services import BASELINE, FLOOR, OURS
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ _WIDTH = 150
 
 
 def print_report(
-    measured: Mapping[str, Measurement], batches: Mapping[str, Batches], growth: Growth | None, engine: str
+    measured: Mapping[str, Measurement],
+    batches: Mapping[str, Batches],
+    growth: Growth | None,
+    interruptions: Interruptions,
+    engine: str,
 ) -> None:
     """Print the measurements; beside each its ratio to the baseline's: how many times as fast, or as small."""
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)
@@ -46,7 +51,8 @@ def print_report(
     console.print(
         f"{OURS}: {share:.0%} of the floor's requests/s; {floor.processor / ours.processor:.0%} by the processor's "
         f"time for a request. p99 is {ours.load.p99 / ours.load.p50:.1f} times p50 "
-        f"(floor: {floor.load.p99 / floor.load.p50:.1f})."
+        f"(floor: {floor.load.p99 / floor.load.p50:.1f}). From busy loops, without a service, this machine took "
+        f"{interruptions.share:.2%} of the time, at most {interruptions.longest:.1f} ms at once."
     )
     if growth is not None:
         console.print(

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.batches import CSV, JSON, Batches
+from benchmarks.interruptions import Interruptions
 from benchmarks.load import Load
 from benchmarks.services import BASELINE, FLOOR, OURS
 from benchmarks.serving import Growth, Measurement, median_load
@@ -32,12 +33,13 @@ def test_each_missed_target_is_named() -> None:
 
 
 def test_the_report_has_the_ratios(capsys: pytest.CaptureFixture[str]) -> None:
-    print_report(MEASURED, BATCHES, FLAT, "table")
+    print_report(MEASURED, BATCHES, FLAT, Interruptions(0.0123, 4.0), "table")
     printed = capsys.readouterr().out
     for part in ("1.00 (14.0x)", "80 (3.2x)", "10,000 (200.0x)", "0.50 (320.0x)", "1.00 (270.0x)", "50 (160.0x)"):
         assert part in printed
     assert "50% of the floor's requests/s; 60% by the processor's" in printed
     assert "400,000" in printed
+    assert "took 1.23% of the time, at most 4.0 ms at once" in printed.replace("\n", " ")
     assert "+1.0 MB" in printed
 
 
