@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -100,9 +99,12 @@ def by_workers(
 ) -> list[Run]:
     """Score a file with each of some numbers of workers, in turn, which have loaded the model before."""
 
-    def run(path: Path, workers: Processes) -> None:
-        wanted = Wanted(str(path), str(folder / "scores.parquet"), configuration, explained=explained, overwrite=True)
-        score(wanted, nullcontext(workers))
+    def run(path: Path, workers: Processes) -> tuple[float, float, float]:
+        output = folder / "scores.parquet"
+        wanted = Wanted(str(path), str(output), configuration, explained=explained)
+        seconds = _timed(lambda: score(wanted, nullcontext(workers)))
+        output.unlink()
+        return seconds
 
     def warm(workers: Processes, number: int) -> Processes:
         write_rows(folder / "warm.parquet", 10_000 * number)
@@ -111,7 +113,7 @@ def by_workers(
 
     with ExitStack() as started:
         every = [warm(started.enter_context(processes_of_this_machine(number)), number) for number in numbers]
-        rounds = [[_timed(partial(run, source, workers)) for workers in every] for _ in range(_ROUNDS)]
+        rounds = [[run(source, workers) for workers in every] for _ in range(_ROUNDS)]
     runs = []
     for number, timed in zip(numbers, zip(*rounds, strict=True), strict=True):
         # Afterwards, as it takes processor time, and without the others.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +22,7 @@ from signed_parameters.storage import Storage, locate
 from signed_parameters.storage.file import already_there
 
 REJECTS_SUFFIX, METADATA_SUFFIX = ".rejects.csv", ".metadata.json"
-_COPIED_BYTES = 8 << 20
+_COPIED_BYTES = 4 << 20
 
 
 def assemble(
@@ -52,16 +50,19 @@ def assemble(
     if kind_of(name) == CSV:
         content = json.dumps(dict(metadata), indent=2).encode() + b"\n"
         storage.write_bytes(name + METADATA_SUFFIX, content, overwrite=True)
+    buffer = memoryview(bytearray(_COPIED_BYTES))
     with _written(storage, name, overwrite=overwrite) as file:
         if kind_of(name) == CSV:
             file.write(csv_header(schema))
             for first_row, note in sorted(notes.items()):
-                _copy(parts, first_row, 0, note.scores_bytes, file)
+                _copy(parts, first_row, 0, note.scores_bytes, file, buffer)
         else:
-            _write_parquet(parts, notes, schema, file)
+            _write_parquet(parts, notes, schema, file, buffer)
 
 
-def _write_parquet(parts: Parts, notes: Mapping[int, Note], schema: pa.Schema, file: IO[bytes]) -> None:
+def _write_parquet(
+    parts: Parts, notes: Mapping[int, Note], schema: pa.Schema, file: IO[bytes], buffer: memoryview
+) -> None:
     empty = pa.BufferOutputStream()
     parquet_writer(empty, schema).close()
     content = empty.getvalue().to_pybytes()
@@ -78,21 +79,15 @@ def _write_parquet(parts: Parts, notes: Mapping[int, Note], schema: pa.Schema, f
             footer.add(parts.read_scores(first_row, data_end, size - TAIL_BYTES), at - len(MAGIC))
         except (ValueError, StopIteration):
             raise _broken(parts, first_row) from None
-        _copy(parts, first_row, len(MAGIC), data_end, file)
+        _copy(parts, first_row, len(MAGIC), data_end, file, buffer)
         at += data_end - len(MAGIC)
     file.write(footer.to_bytes())
 
 
-def _copy(parts: Parts, first_row: int, start: int, stop: int, file: IO[bytes]) -> None:
-    with parts.scores_in_place(first_row) as descriptor:
-        if descriptor is not None and sys.platform == "linux":  # other kernels copy to sockets only
-            file.flush()
-            while start < stop and (count := os.sendfile(file.fileno(), descriptor, start, stop - start)):
-                start += count
-        else:
-            while start < stop and (data := parts.read_scores(first_row, start, min(start + _COPIED_BYTES, stop))):
-                file.write(data)
-                start += len(data)
+def _copy(parts: Parts, first_row: int, start: int, stop: int, file: IO[bytes], buffer: memoryview) -> None:
+    for data in parts.scores(first_row, start, stop, buffer):
+        file.write(data)
+        start += len(data)
     if start < stop:
         raise _broken(parts, first_row)
 

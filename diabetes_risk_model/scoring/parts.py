@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from diabetes_risk_model.scoring.inputs import local_path, opened
@@ -92,16 +91,26 @@ class Parts:
         """Return a range of the scores' bytes of a part."""
         return self.storage.read_range(_name(first_row) + _SCORES, start, stop)
 
-    @contextmanager
-    def scores_in_place(self, first_row: int) -> Iterator[int | None]:
-        """Open the scores of a part for reading, and close them in the end; None where they are not on this machine."""
-        storage = self.storage
+    def scores(self, first_row: int, start: int, stop: int, buffer: memoryview) -> Iterator[bytes | memoryview]:
+        """Yield a range of the scores' bytes of a part, up to where it ends. Each piece holds only until the next.
+
+        Args:
+            first_row: of the part.
+            start: where to begin, in bytes.
+            stop: where to stop, in bytes.
+            buffer: through which they pass.
+        """
+        storage, name = self.storage, _name(first_row) + _SCORES
         if not isinstance(storage, FileStorage):
-            yield None
+            while start < stop and (data := storage.read_range(name, start, min(start + len(buffer), stop))):
+                yield data
+                start += len(data)
             return
-        descriptor = storage.open_in_place(_name(first_row) + _SCORES)
+        descriptor = storage.open_in_place(name)
         try:
-            yield descriptor
+            while start < stop and (count := os.preadv(descriptor, [buffer[: stop - start]], start)):
+                yield buffer[:count]
+                start += count
         finally:
             os.close(descriptor)
 
