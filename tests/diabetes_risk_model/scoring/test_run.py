@@ -236,20 +236,21 @@ def test_parts_of_another_input_are_not_used(
     assert pq.read_table(tmp_path / "scores.parquet")["probability"].to_pylist() == answers
 
 
+@pytest.mark.parametrize("output", ["scores.parquet", "scores.csv"])
 @pytest.mark.parametrize("ending", [".scores", ".note"])
 def test_a_part_that_was_cut_off_stops_the_run(
-    source: Path, run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+    source: Path, run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, output: str
 ) -> None:
     assemble = scoring_run.assemble
     monkeypatch.setattr(scoring_run, "assemble", _stop)
     with pytest.raises(KeyboardInterrupt):
-        run(source, tmp_path / "scores.parquet")
-    (part,) = (tmp_path / ".scores.parquet.unfinished").glob(f"*/*{ending}")
+        run(source, tmp_path / output)
+    (part,) = (tmp_path / f".{output}.unfinished").glob(f"*/*{ending}")
     part.write_bytes(part.read_bytes()[:-3])
     monkeypatch.setattr(scoring_run, "assemble", assemble)
     with pytest.raises(StorageError, match="Remove the folder"):
-        run(source, tmp_path / "scores.parquet")
-    assert not (tmp_path / "scores.parquet").exists()
+        run(source, tmp_path / output)
+    assert not (tmp_path / output).exists()
 
 
 @pytest.mark.parametrize(
