@@ -43,6 +43,15 @@ def podman(*arguments: str, check: bool = True) -> str:
     return done.stdout
 
 
+def remove(container: str, seconds: int) -> None:
+    """Stop a container, which has so many seconds for it, and remove it."""
+    removing = ("rm", "--force", "--time", str(seconds), container)
+    try:
+        podman(*removing)
+    except AssertionError:  # podman fails where a container ends just before it would be killed, and leaves it there
+        podman(*removing)
+
+
 def image_named(variable: str) -> str:
     """Return the image that a variable names, or skip the test with the reason."""
     name = os.environ.get(variable)
@@ -149,7 +158,7 @@ def launching() -> Iterator[Start]:
         yield run
     finally:
         for name in names:
-            podman("rm", "--force", "--time", "1", name)
+            remove(name, 1)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from diabetes_risk_model.training.distributions import training_profile
 from diabetes_risk_model.training.train import SELECTED
 from signed_parameters.child_process import free_port
 from tests.container.batch_pods import HOST, World
-from tests.container.conftest import podman
+from tests.container.conftest import podman, remove
 from tests.diabetes_risk_model.conftest import make_bucket
 from tests.kubernetes.batch import DRIFT, JOB, SCHEDULER, SCORE, WORKER, with_batch, with_made
 from tests.kubernetes.conftest import URL
@@ -192,7 +192,7 @@ def cluster(world: World) -> Iterator[Cluster]:
         yield Cluster(change, logs)
     finally:
         for name in reversed(names):
-            podman("rm", "--force", "--time", "30", name)
+            remove(name, 30)
 
 
 def test_the_dask_job_scores_with_two_workers_over_tls(world: World, cluster: Cluster, trained_model: Any) -> None:
