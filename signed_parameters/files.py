@@ -8,21 +8,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+# What is written in larger pieces, Linux keeps in larger pages, which may have to be cleared by the host first.
+PIECE_BYTES = 128 << 10
+
 
 @contextmanager
-def replacement(target: Path, *, overwrite: bool = True, mode: int = 0o644) -> Iterator[BinaryIO]:
+def replacement(
+    target: Path, *, overwrite: bool = True, mode: int = 0o644, folder: Path | None = None
+) -> Iterator[BinaryIO]:
     """Write a file beside its place, and put it there when the block ends well; after an error nothing is left.
 
     Args:
         target: the file's place. Its folder must exist.
         overwrite: whether it may replace a file that is there.
         mode: the file's permissions; until it is whole, only its owner may read it.
+        folder: where it is until then, on the same file system; by default its own.
 
     Raises:
         FileExistsError: there is a file, and `overwrite` is not set.
         OSError: it cannot be written.
     """
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, temporary = tempfile.mkstemp(dir=folder or target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -6,99 +6,145 @@ import json
 import struct
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Self
 
 import pyarrow as pa
 
 from diabetes_risk_model.scoring.inputs import CSV, kind_of, local_path
 from diabetes_risk_model.scoring.outputs import REJECTS, csv_header, parquet_writer, rejects_csv, schema_of
-from diabetes_risk_model.scoring.parquet_footers import MAGIC, TAIL_BYTES, Footer
-from diabetes_risk_model.scoring.parts import Note, Parts
+from diabetes_risk_model.scoring.parquet_footers import MAGIC, TAIL_BYTES, RowGroups
+from diabetes_risk_model.scoring.parts import Part, Parts
 from signed_parameters import ConfigurationError, NotFound, StorageError
-from signed_parameters.files import replacement
+from signed_parameters.files import PIECE_BYTES, replacement
 from signed_parameters.storage import Storage, locate
 from signed_parameters.storage.file import already_there
 
 REJECTS_SUFFIX, METADATA_SUFFIX = ".rejects.csv", ".metadata.json"
-_COPIED_BYTES = 4 << 20
 
 
-def assemble(
-    parts: Parts, notes: Mapping[int, Note], metadata: Mapping[str, str], *, explained: bool, overwrite: bool
-) -> None:
-    """Write the output, its rejects, and beside CSV its metadata.
+class Assembly:
+    """Puts the output together while parts are still being made: each is taken as soon as those before it were.
+
+    A context in which they are added. The output appears with `finish`; where that is not reached, nothing does.
 
     Args:
-        parts: that are all done.
-        notes: of these, by the number of their first row.
-        metadata: of the output.
-        explained: whether it holds contributions.
+        parts: where they are.
+        done: those that are there already, by the number of their first row.
+        explained: whether they hold contributions.
         overwrite: whether an output that is there is replaced. The files beside it always are.
-
-    Raises:
-        StorageError, ConfigurationError: something cannot be read or written, or there is an output.
     """
-    storage, name = locate(parts.output)
-    with _written(storage, name + REJECTS_SUFFIX, overwrite=True) as file:
-        file.write(rejects_csv([REJECTS]))
-        for first_row, note in sorted(notes.items()):
-            if note.rejects_bytes:
-                file.write(parts.read_rejects(first_row, note.rejects_bytes))
-    schema = schema_of(explained, {f"diabetes_risk_model.{key}": value for key, value in metadata.items()})
-    if kind_of(name) == CSV:
-        content = json.dumps(dict(metadata), indent=2).encode() + b"\n"
-        storage.write_bytes(name + METADATA_SUFFIX, content, overwrite=True)
-    buffer = memoryview(bytearray(_COPIED_BYTES))
-    with _written(storage, name, overwrite=overwrite) as file:
-        if kind_of(name) == CSV:
-            file.write(csv_header(schema))
-            for first_row, note in sorted(notes.items()):
-                _copy(parts, first_row, 0, note.scores_bytes, file, buffer)
+
+    def __init__(self, parts: Parts, done: Mapping[int, Part], *, explained: bool, overwrite: bool) -> None:
+        self._parts, self._waiting = parts, dict(done)
+        self._explained, self._overwrite = explained, overwrite
+        self._buffer = memoryview(bytearray(PIECE_BYTES))
+        self._groups = RowGroups()
+        self._at = 0
+        self.scored = 0
+        self.rejected = 0
+
+    def __enter__(self) -> Self:
+        storage, name = locate(self._parts.output)
+        self._csv = kind_of(name) == CSV
+        unfinished = self._parts.local_folder()
+        with ExitStack() as opened:
+            self._output = opened.enter_context(_written(storage, name, unfinished, overwrite=self._overwrite))
+            rejects = _written(storage, name + REJECTS_SUFFIX, unfinished, overwrite=True)
+            self._rejects = opened.enter_context(rejects)  # left first, so that it is there before the output
+            self._rejects.write(rejects_csv([REJECTS]))
+            self._put(csv_header(schema_of(self._explained)) if self._csv else MAGIC)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        self._opened.__exit__(*problem)
+
+    def add(self, part: Part) -> None:
+        """Take a part.
+
+        Raises:
+            StorageError: it is not what was written, or cannot be read.
+        """
+        self._waiting[part.first_row] = part
+        while (following := self._waiting.pop(self.scored + self.rejected, None)) is not None:
+            self._append(following)
+
+    def finish(self, metadata: Mapping[str, str]) -> None:
+        """Write what is left, and let the output appear.
+
+        Args:
+            metadata: of the output.
+
+        Raises:
+            StorageError: a part is not what was written, or something cannot be read or written.
+            ConfigurationError: there is an output.
+        """
+        for part in sorted(self._waiting.values(), key=lambda part: part.first_row):
+            self._append(part)
+        if self._csv:
+            storage, name = locate(self._parts.output)
+            content = json.dumps(dict(metadata), indent=2).encode() + b"\n"
+            storage.write_bytes(name + METADATA_SUFFIX, content, overwrite=True)
         else:
-            _write_parquet(parts, notes, schema, file, buffer)
+            named = {f"diabetes_risk_model.{key}": value for key, value in metadata.items()}
+            empty = pa.BufferOutputStream()
+            parquet_writer(empty, schema_of(self._explained, named)).close()
+            self._put(self._groups.footer(empty.getvalue().to_pybytes()[len(MAGIC) : -TAIL_BYTES]))
+        self._opened.close()
 
+    def _append(self, part: Part) -> None:
+        rejects = self._parts.read_rejects(part)
+        if len(rejects) != part.rejects_bytes:
+            raise self._broken(part)
+        self._rejects.write(rejects)
+        if self._csv:
+            self._copy(part, 0, part.scores_bytes)
+        else:
+            self._copy(part, len(MAGIC), self._read_footer(part))
+        self.scored += part.scored
+        self.rejected += part.rejected
 
-def _write_parquet(
-    parts: Parts, notes: Mapping[int, Note], schema: pa.Schema, file: IO[bytes], buffer: memoryview
-) -> None:
-    empty = pa.BufferOutputStream()
-    parquet_writer(empty, schema).close()
-    content = empty.getvalue().to_pybytes()
-    footer = Footer(content[len(MAGIC) : -TAIL_BYTES])
-    file.write(MAGIC)
-    at = len(MAGIC)
-    for first_row, note in sorted(notes.items()):
-        size = note.scores_bytes
-        tail = parts.read_scores(first_row, size - TAIL_BYTES, size)
+    def _read_footer(self, part: Part) -> int:
+        """Take the row groups of a part's footer. Return where it begins."""
+        size = part.scores_bytes
+        tail = self._parts.read_scores(part, size - TAIL_BYTES, size)
         if len(tail) != TAIL_BYTES or not tail.endswith(MAGIC):
-            raise _broken(parts, first_row)
-        data_end = size - TAIL_BYTES - struct.unpack("<I", tail[: -len(MAGIC)])[0]
+            raise self._broken(part)
+        start: int = size - TAIL_BYTES - struct.unpack("<I", tail[: -len(MAGIC)])[0]
+        footer = self._parts.read_scores(part, start, size - TAIL_BYTES)
         try:
-            footer.add(parts.read_scores(first_row, data_end, size - TAIL_BYTES), at - len(MAGIC))
+            self._groups.add(footer, self._at - len(MAGIC))
         except (ValueError, StopIteration):
-            raise _broken(parts, first_row) from None
-        _copy(parts, first_row, len(MAGIC), data_end, file, buffer)
-        at += data_end - len(MAGIC)
-    file.write(footer.to_bytes())
+            raise self._broken(part) from None
+        return start
 
+    def _copy(self, part: Part, start: int, stop: int) -> None:
+        for data in self._parts.scores(part, start, stop, self._buffer):
+            self._put(data)
+            start += len(data)
+        if start < stop:
+            raise self._broken(part)
 
-def _copy(parts: Parts, first_row: int, start: int, stop: int, file: IO[bytes], buffer: memoryview) -> None:
-    for data in parts.scores(first_row, start, stop, buffer):
-        file.write(data)
-        start += len(data)
-    if start < stop:
-        raise _broken(parts, first_row)
+    def _put(self, data: bytes | memoryview) -> None:
+        self._output.write(data)
+        self._at += len(data)
+
+    def _broken(self, part: Part) -> StorageError:
+        return StorageError(
+            f"the part that begins with row {part.first_row:,} is not what was written",
+            remedy=f"Remove the folder {self._parts.root}, and start again.",
+        )
 
 
 @contextmanager
-def _written(storage: Storage, name: str, *, overwrite: bool) -> Iterator[IO[bytes]]:
-    """Write a file whole or not at all, wherever it is."""
+def _written(storage: Storage, name: str, unfinished: Path | None, *, overwrite: bool) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all, wherever it is. Until it is whole, it is among the unfinished."""
     path = local_path(storage, name)
     if path is not None:
         try:
-            with replacement(path, overwrite=overwrite) as file:
+            with replacement(path, overwrite=overwrite, folder=unfinished) as file:
                 yield file
         except FileExistsError:
             raise already_there(str(path)) from None
@@ -125,10 +171,3 @@ def check_output(output: str, *, overwrite: bool) -> None:
         raise ConfigurationError(
             f"{storage.address(name)} exists already", remedy="Name another output, or add --overwrite."
         )
-
-
-def _broken(parts: Parts, first_row: int) -> StorageError:
-    return StorageError(
-        f"the part that begins with row {first_row:,} is not what was written",
-        remedy=f"Remove the folder {parts.root}, and start again.",
-    )

@@ -34,33 +34,37 @@ class _Field:
     value: Any
 
 
-class Footer:
-    """The footer of a Parquet file that holds no row groups yet, to which those of others are added.
+class RowGroups:
+    """Where the row groups of several Parquet files are, when their data are one file."""
 
-    Args:
-        content: the footer's bytes, without its length.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self._fields = _read_struct(_Bytes(content))
+    def __init__(self) -> None:
+        self._groups: list[list[_Field]] = []
+        self._rows = 0
 
     def add(self, content: bytes, moved: int) -> None:
-        """Add the row groups of another file.
+        """Add the row groups of a file.
 
         Args:
-            content: its footer.
+            content: its footer, without the length.
             moved: how many bytes further on its data are in the new file.
         """
-        other = _read_struct(_Bytes(content))
-        groups = _field(other, _FILE_GROUPS).value[1]
+        fields = _read_struct(_Bytes(content))
+        groups = _field(fields, _FILE_GROUPS).value[1]
         for group in groups:
             _move(group, moved)
-        _field(self._fields, _FILE_GROUPS).value[1].extend(groups)
-        _field(self._fields, _FILE_ROWS).value += _field(other, _FILE_ROWS).value
+        self._groups.extend(groups)
+        self._rows += _field(fields, _FILE_ROWS).value
 
-    def to_bytes(self) -> bytes:
-        """Return the footer, its length, and the magic bytes: all that stands behind the data."""
-        content = b"".join(_write_struct(self._fields))
+    def footer(self, empty: bytes) -> bytes:
+        """Return the new file's footer, its length, and the magic bytes: all that stands behind the data.
+
+        Args:
+            empty: the footer of a file without rows, which has everything else.
+        """
+        fields = _read_struct(_Bytes(empty))
+        _field(fields, _FILE_GROUPS).value[1].extend(self._groups)
+        _field(fields, _FILE_ROWS).value += self._rows
+        content = b"".join(_write_struct(fields))
         return content + struct.pack("<I", len(content)) + MAGIC
 
 

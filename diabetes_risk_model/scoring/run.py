@@ -10,12 +10,12 @@ from pathlib import Path
 
 from diabetes_risk_model import __version__
 from diabetes_risk_model.progress import bar, step
-from diabetes_risk_model.scoring.assembly import REJECTS_SUFFIX, assemble, check_output
+from diabetes_risk_model.scoring.assembly import REJECTS_SUFFIX, Assembly, check_output
 from diabetes_risk_model.scoring.inputs import DataFile, find_files, kind_of
 from diabetes_risk_model.scoring.model import WantedModel, load_model
 from diabetes_risk_model.scoring.outputs import schema_of
 from diabetes_risk_model.scoring.partitions import Partition, count_rows, divide
-from diabetes_risk_model.scoring.parts import Note, Parts, identify
+from diabetes_risk_model.scoring.parts import Part, Parts, identify
 from diabetes_risk_model.scoring.task import Task, describe_model, score_partition
 from diabetes_risk_model.scoring.workers import Workers
 from signed_parameters import ConfigurationError
@@ -84,21 +84,21 @@ def score(wanted: Wanted, workers: AbstractContextManager[Workers]) -> Summary:
         finding.note(f"{len(files):,} file{'s' if len(files) > 1 else ''}")
     with workers as entered:
         model = WantedModel(wanted.configuration, metadata["package_digest"], __version__, wanted.explained)
-        parts, partitions, notes = _begin(entered, wanted, output, files, metadata)
-        _score(entered, Task(model, parts), [each for each in partitions if each.first_row not in notes], notes)
-        if wanted.explained:
-            ((_, described),) = entered.each(describe_model, [model])
-            metadata |= described
-    with step("Write the output"):
-        assemble(parts, notes, metadata, explained=wanted.explained, overwrite=wanted.overwrite)
-        parts.remove()
-    scored, rejected = (sum(getattr(note, name) for note in notes.values()) for name in ("scored", "rejected"))
-    return Summary(scored, rejected, output + REJECTS_SUFFIX)
+        parts, partitions, done = _begin(entered, wanted, output, files, metadata)
+        with Assembly(parts, done, explained=wanted.explained, overwrite=wanted.overwrite) as assembly:
+            _score(entered, Task(model, parts), [each for each in partitions if each.first_row not in done], assembly)
+            if wanted.explained:
+                ((_, described),) = entered.each(describe_model, [model])
+                metadata |= described
+            with step("Write the output"):
+                assembly.finish(metadata)
+                parts.remove()
+    return Summary(assembly.scored, assembly.rejected, output + REJECTS_SUFFIX)
 
 
 def _begin(
     workers: Workers, wanted: Wanted, output: str, files: Sequence[DataFile], metadata: Mapping[str, str]
-) -> tuple[Parts, list[Partition], dict[int, Note]]:
+) -> tuple[Parts, list[Partition], dict[int, Part]]:
     """Divide the files. Return the partitions, and what is known of those that are done."""
     with step("Divide it") as dividing:
 
@@ -111,15 +111,15 @@ def _begin(
         what["columns"] = str(schema_of(wanted.explained))
         parts = Parts(output, identify(partitions, what))
         starts = {partition.first_row for partition in partitions}
-        notes = {first_row: note for first_row, note in parts.done().items() if first_row in starts}
-        done = f", {len(notes):,} of them done before" if notes else ""
-        dividing.note(f"{rows:,} rows in {len(partitions):,} partition{'s' * (len(partitions) != 1)}{done}")
-    return parts, partitions, notes
+        done = {first_row: part for first_row, part in parts.done().items() if first_row in starts}
+        before = f", {len(done):,} of them done before" if done else ""
+        dividing.note(f"{rows:,} rows in {len(partitions):,} partition{'s' * (len(partitions) != 1)}{before}")
+    return parts, partitions, done
 
 
-def _score(workers: Workers, task: Task, partitions: Sequence[Partition], notes: dict[int, Note]) -> None:
-    """Score partitions, and add what came of each to the notes."""
+def _score(workers: Workers, task: Task, partitions: Sequence[Partition], assembly: Assembly) -> None:
+    """Score partitions, and add what comes of each to the output."""
     with bar("Score", sum(partition.rows for partition in partitions), "rows") as progress:
-        for place, note in workers.each(partial(score_partition, task), partitions):
-            notes[partitions[place].first_row] = note
+        for place, part in workers.each(partial(score_partition, task), partitions):
+            assembly.add(part)
             progress.advance(partitions[place].rows)

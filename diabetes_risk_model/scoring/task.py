@@ -14,7 +14,7 @@ from diabetes_risk_model.scoring.lookup import Located
 from diabetes_risk_model.scoring.model import Model, WantedModel, wanted_model
 from diabetes_risk_model.scoring.outputs import PartWriter, rejects_csv
 from diabetes_risk_model.scoring.partitions import Partition, read_rows
-from diabetes_risk_model.scoring.parts import Note, Parts
+from diabetes_risk_model.scoring.parts import Part, Parts
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Task:
     parts: Parts
 
 
-def score_partition(task: Task, partition: Partition) -> Note:
+def score_partition(task: Task, partition: Partition) -> Part:
     """Score a partition and write its part. To do so twice changes nothing.
 
     Raises:

@@ -18,7 +18,7 @@ from diabetes_risk_model import __version__
 from diabetes_risk_model.data.errors import DataError
 from diabetes_risk_model.prediction.table import Table, TableEngine
 from diabetes_risk_model.scoring import partitions as scoring_partitions
-from diabetes_risk_model.scoring.assembly import assemble
+from diabetes_risk_model.scoring.assembly import Assembly
 from diabetes_risk_model.scoring.inputs import find_files
 from diabetes_risk_model.scoring.model import WantedModel, load_model
 from diabetes_risk_model.scoring.partitions import count_rows, divide
@@ -50,8 +50,9 @@ def score(bucket: Any, tmp_path: Path) -> Divided:
             return map(count_rows, divided)
 
         divided = divide(find_files(str(path)), rows, count)
-        notes = {each.first_row: score_partition(task, each) for each in divided}
-        assemble(parts, notes, metadata, explained=False, overwrite=True)
+        done = {each.first_row: score_partition(task, each) for each in divided}
+        with Assembly(parts, done, explained=False, overwrite=True) as assembly:
+            assembly.finish(metadata)
         parts.remove()
         return output.read_bytes(), Path(f"{output}.rejects.csv").read_bytes()
 

@@ -12,6 +12,7 @@ import pytest
 
 from diabetes_risk_model.data.errors import DataError
 from diabetes_risk_model.scoring import run as scoring_run
+from diabetes_risk_model.scoring.assembly import Assembly
 from diabetes_risk_model.scoring.inputs import opened
 from diabetes_risk_model.scoring.parts import Parts
 from diabetes_risk_model.scoring.run import Summary
@@ -64,7 +65,7 @@ def test_a_run_that_was_stopped_goes_on(
     cloud: str, folder: Storage, kind: str, answers: list[float], run: Score, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, options = f"{cloud}/out/scores.parquet", {"partition_rows": 4_000}
-    assemble, write, written = scoring_run.assemble, Parts.write, []
+    finish, write, written = Assembly.finish, Parts.write, []
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -74,14 +75,14 @@ def test_a_run_that_was_stopped_goes_on(
         return write(parts, first_row, *content)
 
     monkeypatch.setattr(Parts, "write", count)
-    monkeypatch.setattr(scoring_run, "assemble", stop)
+    monkeypatch.setattr(Assembly, "finish", stop)
     with pytest.raises(KeyboardInterrupt):
         run(f"{cloud}/in/*.{kind}", output, **options)
-    parts = [name for name in folder.names(".note") if name.startswith("out/.scores")]
+    parts = [name for name in folder.names(".scores") if name.startswith("out/.scores")]
     assert len(parts) == len(written) >= 5
     assert not [name for name in folder.names(".parquet") if name.startswith("out/scores")]
     folder.remove(sorted(parts)[2])
-    monkeypatch.setattr(scoring_run, "assemble", assemble)
+    monkeypatch.setattr(Assembly, "finish", finish)
     run(f"{cloud}/in/*.{kind}", output, **options)
     assert len(written) == len(parts) + 1
     assert written[-1] == sorted(written[:-1])[2]

@@ -51,17 +51,21 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     command = [COMMAND, "score", str(csv_source), str(output), *options]
     unfinished = tmp_path / ".scores.parquet.unfinished"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
-        while not any(unfinished.glob("*/*.note")):
+        while not any(unfinished.glob("*/*.scores")):
             assert killed.poll() is None
             time.sleep(0.001)
         killed.send_signal(signal.SIGKILL)
     assert not output.exists()
+    assert [path.name for path in tmp_path.iterdir() if "scores" in path.name] == [unfinished.name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "of them done before" in done.stdout
     assert "scored 20,000 rows into" in done.stdout
     assert pq.read_table(output)["probability"].to_pylist() == answers
-    assert not unfinished.exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if "scores" in path.name) == [
+        "scores.parquet",
+        "scores.parquet.rejects.csv",
+    ]
 
 
 def test_what_the_documentation_says_to_try_works(trained_model: Any, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from diabetes_risk_model.scoring.parquet_footers import MAGIC, TAIL_BYTES, Footer
+from diabetes_risk_model.scoring.parquet_footers import MAGIC, TAIL_BYTES, RowGroups
 
 
 def _file(table: pa.Table, **options: Any) -> bytes:
@@ -23,12 +23,12 @@ def _footer(content: bytes) -> tuple[bytes, int]:
 
 
 def _together(files: list[bytes], empty: bytes) -> pa.Table:
-    footer, data = Footer(_footer(empty)[0]), bytearray(MAGIC)
+    groups, data = RowGroups(), bytearray(MAGIC)
     for file in files:
         content, end = _footer(file)
-        footer.add(content, len(data) - len(MAGIC))
+        groups.add(content, len(data) - len(MAGIC))
         data += file[len(MAGIC) : end]
-    return pq.ParquetFile(pa.BufferReader(bytes(data) + footer.to_bytes())).read()
+    return pq.ParquetFile(pa.BufferReader(bytes(data) + groups.footer(_footer(empty)[0]))).read()
 
 
 @pytest.mark.parametrize("files", [0, 1, 3, 40])
@@ -60,4 +60,4 @@ def test_every_type_and_statistic_survives() -> None:
 def test_a_footer_that_ends_early_is_refused(cut: int) -> None:
     content = _footer(_file(pa.table({"a": [1]})))[0]
     with pytest.raises(ValueError, match="ends early"):
-        Footer(content[:cut])
+        RowGroups().add(content[:cut], 0)

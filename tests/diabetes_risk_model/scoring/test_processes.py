@@ -92,10 +92,10 @@ def test_one_killed_in_the_middle_changes_nothing(
     unfinished = tmp_path / ".scores.parquet.unfinished"
 
     def kill_one() -> None:
-        while not any(unfinished.glob("*/*.note")):
+        while not any(unfinished.glob("*/*.scores")):
             time.sleep(0.001)
         started_by(os.getpid())[0].kill()
-        killed.append(len(list(unfinished.glob("*/*.note"))))
+        killed.append(len(list(unfinished.glob("*/*.scores"))))
 
     with processes_of_this_machine(4) as processes:
         killer = threading.Thread(target=kill_one)
@@ -126,7 +126,7 @@ def test_they_end_with_the_command(
         text=True,
         start_new_session=True,
     )
-    while not any((tmp_path / ".scores.csv.unfinished").glob("*/*.note")):
+    while not any((tmp_path / ".scores.csv.unfinished").glob("*/*.scores")):
         assert command.poll() is None, command.communicate()
         time.sleep(0.001)
     children = started_by(command.pid)

@@ -15,6 +15,7 @@ import pytest
 from diabetes_risk_model.data.errors import DataError
 from diabetes_risk_model.prediction.schemas import Age, GeneralHealth, Income
 from diabetes_risk_model.scoring import run as scoring_run
+from diabetes_risk_model.scoring.assembly import Assembly
 from diabetes_risk_model.scoring.inputs import find_files
 from diabetes_risk_model.scoring.run import Summary
 from signed_parameters import ConfigurationError, DigestMismatch, StorageError
@@ -205,18 +206,19 @@ def test_only_the_output_and_what_tells_of_it_is_left(source: Path, run: Score, 
 def test_what_was_done_before_is_not_done_again(
     source: Path, answers: list[float], run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assemble = scoring_run.assemble
-    monkeypatch.setattr(scoring_run, "assemble", _stop)
+    finish = Assembly.finish
+    monkeypatch.setattr(Assembly, "finish", _stop)
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "scores.parquet", partition_rows=1_000)
     (folder,) = (tmp_path / ".scores.parquet.unfinished").iterdir()
-    (folder / "000000000003000.note").unlink()
+    (part,) = folder.glob("000000000003000-*.scores")
+    part.unlink()
     kept = {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if "3000" not in path.name}
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "scores.parquet", partition_rows=1_000)
-    assert (folder / "000000000003000.note").exists()
+    assert part.exists()
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if "3000" not in path.name} == kept
-    monkeypatch.setattr(scoring_run, "assemble", assemble)
+    monkeypatch.setattr(Assembly, "finish", finish)
     run(source, tmp_path / "scores.parquet", partition_rows=1_000)
     assert pq.read_table(tmp_path / "scores.parquet")["probability"].to_pylist() == answers
     assert not (tmp_path / ".scores.parquet.unfinished").exists()
@@ -225,29 +227,36 @@ def test_what_was_done_before_is_not_done_again(
 def test_parts_of_another_input_are_not_used(
     source: Path, survey: pa.Table, answers: list[float], run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assemble = scoring_run.assemble
+    finish = Assembly.finish
     pq.write_table(survey.slice(0, 10_000), source)
-    monkeypatch.setattr(scoring_run, "assemble", _stop)
+    monkeypatch.setattr(Assembly, "finish", _stop)
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "scores.parquet")
-    monkeypatch.setattr(scoring_run, "assemble", assemble)
+    monkeypatch.setattr(Assembly, "finish", finish)
     pq.write_table(survey, source)
     run(source, tmp_path / "scores.parquet")
     assert pq.read_table(tmp_path / "scores.parquet")["probability"].to_pylist() == answers
 
 
 @pytest.mark.parametrize("output", ["scores.parquet", "scores.csv"])
-@pytest.mark.parametrize("ending", [".scores", ".note"])
+@pytest.mark.parametrize("ending", [".scores", ".rejects", "the name"])
 def test_a_part_that_was_cut_off_stops_the_run(
-    source: Path, run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, output: str
+    survey: pa.Table, run: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, output: str
 ) -> None:
-    assemble = scoring_run.assemble
-    monkeypatch.setattr(scoring_run, "assemble", _stop)
+    source = tmp_path / "in.parquet"
+    bmi = [-1.0, *survey["BMI"].to_pylist()[1:]]
+    pq.write_table(survey.set_column(survey.column_names.index("BMI"), "BMI", [bmi]), source)
+    finish = Assembly.finish
+    monkeypatch.setattr(Assembly, "finish", _stop)
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / output)
-    (part,) = (tmp_path / f".{output}.unfinished").glob(f"*/*{ending}")
-    part.write_bytes(part.read_bytes()[:-3])
-    monkeypatch.setattr(scoring_run, "assemble", assemble)
+    if ending == "the name":
+        (part,) = (tmp_path / f".{output}.unfinished").glob("*/*.scores")
+        part.rename(part.with_name("0.scores"))
+    else:
+        (part,) = (tmp_path / f".{output}.unfinished").glob(f"*/*{ending}")
+        part.write_bytes(part.read_bytes()[:-3])
+    monkeypatch.setattr(Assembly, "finish", finish)
     with pytest.raises(StorageError, match="Remove the folder"):
         run(source, tmp_path / output)
     assert not (tmp_path / output).exists()

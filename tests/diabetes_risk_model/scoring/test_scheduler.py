@@ -48,7 +48,7 @@ def _end(process: subprocess.Popen[str], status: int = 0) -> str:
 
 def _wait_for_parts(process: subprocess.Popen[str], output: Path, number: int = 1) -> None:
     """Wait until some parts are done."""
-    while len(list(output.parent.glob(f".{output.name}.unfinished/*/*.note"))) < number:
+    while len(list(output.parent.glob(f".{output.name}.unfinished/*/*.scores"))) < number:
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
 
