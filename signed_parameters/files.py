@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
-# What is written in larger pieces, Linux keeps in larger pages, which may have to be cleared by the host first.
+# What is written in larger pieces, Linux keeps in larger pages of its memory. It takes longer to find room for these.
 PIECE_BYTES = 128 << 10
 
 
@@ -42,6 +42,13 @@ def replacement(
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def write_in_pieces(file: IO[bytes], data: bytes | memoryview) -> None:
+    """Write data, in pieces of PIECE_BYTES."""
+    whole = memoryview(data)
+    for start in range(0, len(whole), PIECE_BYTES):
+        file.write(whole[start : start + PIECE_BYTES])
 
 
 @contextmanager

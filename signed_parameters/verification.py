@@ -21,6 +21,7 @@ from signed_parameters.checks import TAMPERED, check_claims, check_pointed, chec
 from signed_parameters.digests import Digest, digest_file, new_hasher
 from signed_parameters.envelope import Envelope
 from signed_parameters.errors import ConfigurationError, DigestMismatch, NotFound, StorageError, Unavailable
+from signed_parameters.files import write_in_pieces
 from signed_parameters.layout import check_layout
 from signed_parameters.pointer import Pointer, beside, is_pointer
 from signed_parameters.policy.trust_policy import TrustPolicy
@@ -178,7 +179,7 @@ def _temporary_file() -> IO[bytes]:
 
 def _store(copy: IO[bytes], part: memoryview) -> None:
     try:
-        copy.write(part)
+        write_in_pieces(copy, part)
         copy.flush()
     except OSError as error:
         raise StorageError(

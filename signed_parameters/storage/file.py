@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from signed_parameters.errors import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
-from signed_parameters.files import PIECE_BYTES, replacement
+from signed_parameters.files import replacement, write_in_pieces
 from signed_parameters.limits import CHUNK_BYTES
 from signed_parameters.storage.base import Download, Found, Storage
 
@@ -80,8 +80,7 @@ class FileStorage(Storage):
     def write_bytes(self, name: str, data: bytes, *, overwrite: bool = False) -> None:
         """Write a file, by way of a temporary one beside it."""
         with self._replacement(name, overwrite) as file:
-            for start in range(0, len(data), PIECE_BYTES):
-                file.write(memoryview(data)[start : start + PIECE_BYTES])
+            write_in_pieces(file, data)
 
     @contextmanager
     def _replacement(self, name: str, overwrite: bool) -> Iterator[BinaryIO]:
