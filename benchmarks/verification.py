@@ -8,6 +8,7 @@ because a machine's speed changes.
 
 import argparse
 import os
+import random
 import re
 import sys
 import tempfile
@@ -85,13 +86,34 @@ def hash_alone(path: Path, threads: int = blake3.AUTO) -> None:
     blake3(max_threads=threads).update_mmap(path).digest()
 
 
-def measure_rounds(calls: Mapping[str, Callable[[], object]], rounds: int, repeats: int, progress: Step) -> Times:
-    """Time each call in every round, after a round that does not count; `repeats` times, of which the mean counts."""
+def have_memory(size: int) -> None:
+    """Use some bytes of memory, and let go of them.
+
+    A virtual machine may have given its free memory back to the host. Whatever is kept next would wait for it.
+    """
+    used = b"1" * size
+    del used
+
+
+def measure_rounds(
+    calls: Mapping[str, Callable[[], object]], rounds: int, repeats: int, progress: Step, memory: int = 0
+) -> Times:
+    """Time each call in every round, after a round that does not count, in another order each time.
+
+    Args:
+        calls: to be timed.
+        rounds: that count.
+        repeats: how often each is called in a round. The mean counts.
+        progress: of all this.
+        memory: how many bytes each of them is about to keep.
+    """
     times: Times = {name: [] for name in calls}
+    shuffler = random.Random(0)
     for number in range(rounds + 1):
         progress.update(f"round {number} of {rounds}" if number else "warming up")
-        for name, call in calls.items():
-            seconds = timed(call, repeats)
+        for name in shuffler.sample(list(calls), len(calls)):
+            have_memory(memory)
+            seconds = timed(calls[name], repeats)
             if number:
                 times[name].append(seconds)
     return times
@@ -125,7 +147,7 @@ class Bench:
         if with_s3:
             with step(f"{size / 2**20:,.0f} MiB: S3") as progress:
                 downloads = measure_rounds(
-                    self._s3_calls(built.name), rounds, _SMALL_DOWNLOADS if small else 1, progress
+                    self._s3_calls(built.name), rounds, _SMALL_DOWNLOADS if small else 1, progress, size
                 )
         with step(f"{size / 2**20:,.0f} MiB: memory"):
             growth = self._measure_memory(built, with_s3)

@@ -8,7 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
-# What is written in larger pieces, Linux keeps in larger pages of its memory. It takes longer to find room for these.
+# What is written in larger pieces, Linux may keep in pages of 2 MiB. A virtual machine that gives free memory back to
+# its host gives back blocks of that size, and asking for them again takes longer than writing does.
 PIECE_BYTES = 128 << 10
 
 
