@@ -27,7 +27,7 @@ REJECTS_SUFFIX, METADATA_SUFFIX = ".rejects.csv", ".metadata.json"
 class Assembly:
     """Puts the output together while parts are still being made: each is taken as soon as those before it were.
 
-    A context in which they are added. The output appears with `finish`; where that is not reached, nothing does.
+    A context in which they are added, up to `finish`, which lets the output appear. After an error, nothing appears.
 
     Args:
         parts: where they are.
