@@ -90,7 +90,7 @@ ENV PYTHONPATH=/opt/registry/packages PYTHONPYCACHEPREFIX=/opt/registry/bytecode
 RUN ["python3", "/build/deployment/write_bytecode.py", \
      "mlflow.cli", "mlflow.server.fastapi_app", "mlflow.server.auth", "mlflow.store.tracking.sqlalchemy_store", \
      "mlflow.store.model_registry.sqlalchemy_store", "mlflow.store.artifact.s3_artifact_repo", "boto3", \
-     "uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on"]
+     "gunicorn.app.wsgiapp", "gunicorn.workers.gthread"]
 
 FROM ${BASE_IMAGE} AS base
 RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
@@ -147,6 +147,8 @@ FROM base AS registry
 USER 0:0
 RUN --mount=type=bind,from=build,source=/build/deployment,target=/deployment \
     ["python3", "/deployment/add_user.py", "registry"]
+# A new volume of Docker's takes its owner from here.
+RUN ["python3", "-c", "import os; os.mkdir('/data', 0o700); os.chown('/data', 10001, 10001)"]
 USER 10001:10001
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="diabetes-risk-model-registry" \
@@ -155,8 +157,10 @@ LABEL org.opencontainers.image.title="diabetes-risk-model-registry" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=registry-build /opt/registry /opt/registry
-ENV PYTHONPATH=/opt/registry/packages PYTHONPYCACHEPREFIX=/opt/registry/bytecode HOME=/tmp \
-    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
+# Under gunicorn MLflow has no assistant, which would run shell commands for clients, and no native routes; docs/container.md.
+ENV PYTHONPATH=/opt/registry/packages PYTHONPYCACHEPREFIX=/opt/registry/bytecode HOME=/nonexistent \
+    MLFLOW_GUNICORN_OPTS="--threads=32 --no-control-socket --access-logfile=-" \
+    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ENABLE_AI_GATEWAY=false
 EXPOSE 5000
 ENTRYPOINT ["python3", "-m", "mlflow"]
 

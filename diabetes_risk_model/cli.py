@@ -20,6 +20,7 @@ from diabetes_risk_model import __version__
 from diabetes_risk_model.drift.command import drift
 from diabetes_risk_model.progress import console, step
 from diabetes_risk_model.promotion.commands import promote
+from diabetes_risk_model.promotion.register_command import PACKAGES, describe, nothing_lost, open_registration
 from diabetes_risk_model.scoring.command import score
 from diabetes_risk_model.service.authentication.commands import users
 from signed_parameters import ConfigurationError, SignedParametersError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from diabetes_risk_model.training.parallel import Workers
 
 _ARTEFACTS = Path("build/artefacts")
-_PACKAGES = Path("build/packages")
 _DEMO = Path("build/demo")
 _MOST_DAYS = 36_500
 P = ParamSpec("P")
@@ -122,7 +122,7 @@ def profile(source: str, seed: int, out: Path) -> None:
 @click.option("--parameters-version", default=None, help="Default: today, as 2026_11_21.")
 @click.option("--track", is_flag=True, help="Log the run in MLflow, store the signed package, register a version.")
 @click.option("--key", default=None, help="With --track: file of the signing key, or env:NAME.")
-@click.option("--serial", type=click.IntRange(min=0), default=None, help="With --track. Default: the key's next.")
+@click.option("--serial", type=click.IntRange(min=0), default=None, help="With --track. Default: the next.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), default=None, help="As of `promote`.")
 @click.option("--scheduler", help="Cross-validate on the workers of this Dask scheduler, tls://HOST:PORT.")
 @click.option("--allow-plain-scheduler", is_flag=True, help="Take one without TLS, which no stranger can reach.")
@@ -147,7 +147,7 @@ def train(
 
     parameters_version = _today() if parameters_version is None else parameters_version
     check_parameters_version(parameters_version)
-    register = _registration(key, serial, config) if track else None
+    register = _registration(key, serial, config, parameters_version) if track else None
     out.mkdir(parents=True, exist_ok=True)
     with _workers(scheduler, allow_plain_scheduler) as workers:
         with step("Load the survey") as running:
@@ -172,7 +172,7 @@ def train(
 @click.option("--key", required=True, help="File of the signing key, or env:NAME.")
 @click.option("--serial", type=click.IntRange(min=0), required=True, help="Larger than that of the package before.")
 @click.option("--expires-days", type=click.IntRange(1, _MOST_DAYS), default=None, help="Default: it does not expire.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=_PACKAGES, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=PACKAGES, show_default=True)
 @_command
 def package(artefacts: Path, key: str, serial: int, expires_days: int | None, out: Path) -> None:
     """Build and sign the package of what `train` wrote."""
@@ -240,21 +240,27 @@ def _workers(scheduler: str | None, allow_plain: bool) -> Iterator["Workers | No
         yield workers
 
 
-def _registration(key: str | None, serial: int | None, config: Path | None) -> Callable[[Path], None]:
-    """Return what registers a trained model. What it needs is read first: a mistake must not cost a training."""
-    from diabetes_risk_model.promotion.settings import load_settings, settings_path
-    from diabetes_risk_model.promotion.tracking import track
-    from signed_parameters.cli.passphrases import signing_key
+def _registration(
+    key: str | None, serial: int | None, config: Path | None, parameters_version: str
+) -> Callable[[Path], None]:
+    """Return what registers a trained model. What would fail after the training is found out here, before it."""
+    from diabetes_risk_model.promotion.tracking import check_before, track
 
     if key is None:
         raise click.UsageError("--track needs --key: what is registered is signed.")
-    settings, signer = load_settings(config or settings_path()), signing_key(key)
+    source = key
+    settings, signer = open_registration(source, config)
+    with step("Look whether it can be registered"):
+        check_before(settings, key=signer, parameters_version=parameters_version, serial=serial)
 
     def register(artefacts: Path) -> None:
-        with step("Log the run, store the signed package, register it") as running:
-            tracked = track(artefacts, settings, key=signer, out=_PACKAGES, serial=serial)
-            running.note(f"version {tracked.number}, serial {tracked.statement.serial}")
-        _say(f"{tracked.package}, signed by {signer.key_id}; next: diabetes-risk-model promote approve")
+        with (
+            nothing_lost(artefacts, source, serial, config),
+            step("Log the run, store the signed package, register it"),
+        ):
+            tracked = track(artefacts, settings, key=signer, out=PACKAGES, serial=serial)
+        for line in describe(tracked, signer):
+            _say(line)
 
     return register
 

@@ -96,8 +96,17 @@ def check_claims(claims: Claims, policy: TrustPolicy, now: datetime) -> None:
     """Check what statements of every kind say of a model, where a signature holds, against the policy.
 
     Raises:
+        DigestMismatch: the policy names one package, and it is about another.
         NameMismatch, RolledBack, Expired: it is another model or version; too old; over.
     """
+    if policy.package_digest is not None and str(claims.package_digest) != str(policy.package_digest):
+        raise DigestMismatch(
+            f"the {claims.kind} has another digest than the policy names",
+            expected=str(policy.package_digest),
+            found=str(claims.package_digest),
+            remedy="The policy accepts one package only: restore that one, or have its package_digest changed in the "
+            "reviewed configuration.",
+        )
     if claims.name != policy.name:
         raise NameMismatch(f"the {claims.kind} is another model's", expected=policy.name, found=claims.name)
     if not _in_range(claims.version, policy.version):
@@ -163,6 +172,7 @@ def check_statement(statement: Statement, policy: TrustPolicy, now: datetime) ->
     """Check a package's statement, whose signature holds, against the policy.
 
     Raises:
+        DigestMismatch: the policy names one package, and it is another.
         NameMismatch, RolledBack, Expired, RevokedDigest: it is another model or version; too old; over; revoked.
         UnsafePickle: a pickle in it needs a global that the policy does not allow.
         MalformedPackage: its digest algorithm is not allowed.

@@ -7,8 +7,11 @@
 * `policies` -- the trust policy of a stage, as it was reviewed in Git, and how far back it lets a stage go.
 * `packages` -- find, check and copy the package that a version's tags lead to.
 * `rendering` -- the files of a stage's deployment. `record` is the one that says what was promoted.
-* `repository` -- Git: fetch, read, commit, push. `ssh` says what it means when a host refuses.
+* `git` -- Git's own program, and reading a commit. `repository` -- a branch elsewhere: fetch, commit, push. `ssh` says
+  what it means when a host refuses.
+* `stages` -- a stage as a commit has it, and whether its files follow from what was reviewed and promoted.
 * `watcher` -- compare the registry with Git, and turn each change into a commit or a refusal. `refusals` wait.
+* `check` -- tell whether a commit deploys what was reviewed and signed.
 * `webhooks` -- the registry's messages, which wake the watcher.
 * `heartbeat` -- the watcher's sign of life, for a probe.
 * `commands` -- `diabetes-risk-model promote`, and by itself `python -m diabetes_risk_model.promotion`.

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from diabetes_risk_model.promotion import packages
-from diabetes_risk_model.promotion.policies import MAXIMUM_BYTES, policy_path, read_policy
+from diabetes_risk_model.promotion.policies import policy_path
+from diabetes_risk_model.promotion.refusals import explained
 from diabetes_risk_model.promotion.registry import Registry
 from diabetes_risk_model.promotion.repository import Repository
 from diabetes_risk_model.promotion.settings import PromotionSettings
-from signed_parameters import ConfigurationError, SigningKey, Statement, TrustPolicy, resign
+from diabetes_risk_model.promotion.stages import StageFiles
+from signed_parameters import ConfigurationError, SigningKey, Statement, TooFewSignatures, TrustPolicy, resign
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import open_storage
 from signed_parameters.verification import find_trusted
@@ -22,11 +24,13 @@ class Approved:
         statement: what the signers say of the package.
         key_ids: ids of the trusted keys that have signed it now.
         added: whether the approver's signature is new.
+        deployed_serial: of what the stage has now; None where it has nothing.
     """
 
     statement: Statement
     key_ids: tuple[str, ...]
     added: bool
+    deployed_serial: int | None
 
 
 def approve(
@@ -39,7 +43,8 @@ def approve(
 ) -> Approved:
     """Let an alias mean a version, after the package was verified and, with a key, signed by the approver too.
 
-    The statement that is signed is the one that was verified, whatever somebody puts into the storage meanwhile. The
+    A key signs only where a signature is wanting: one that a stage does not need could be used for another stage. The
+    statement that is signed is the one that was verified, whatever somebody puts into the storage meanwhile. The
     alias is set only when there are as many signatures as the stage's policy asks for. A signature stays where it was
     given, so the last of several approvers sets the alias.
 
@@ -57,8 +62,8 @@ def approve(
         ConfigurationError: there is no such stage, or the key is not one that its policy trusts.
     """
     settings.stage(alias)
-    text = repository.read(repository.fetch(), policy_path(alias), MAXIMUM_BYTES)
-    policy = read_policy(text, alias, settings.model).demands
+    stage = StageFiles(repository.git, repository.fetch(), settings, alias)
+    policy, deployed = stage.policy.demands, stage.record
     if key is not None and key.key_id not in {trusted.key_id for trusted in policy.trusted_keys}:
         raise ConfigurationError(
             f"key {key.key_id} is none that {policy_path(alias)} trusts",
@@ -68,12 +73,16 @@ def approve(
     version = registry.version(number)
     with packages.private_folder() as folder:
         checked = packages.fetch(version, settings.packages, replace(policy, threshold=1), folder)
-        added = key is not None and bool(resign(checked.file, key=key, trusted=policy).signed)
+        wanted = key is not None and len(checked.key_ids) < policy.threshold
+        added = key is not None and wanted and bool(resign(checked.file, key=key, trusted=policy).signed)
         if added:
             _store_envelope(settings.packages, packages.package_name(version, settings.packages), checked, policy)
-        key_ids = find_trusted(checked.file, policy).key_ids
+        try:
+            key_ids = find_trusted(checked.file, policy).key_ids
+        except TooFewSignatures as error:
+            raise explained(error, alias, number) from None
     registry.set_alias(alias, number)
-    return Approved(checked.statement, key_ids, added)
+    return Approved(checked.statement, key_ids, added, None if deployed is None else deployed.serial)
 
 
 def _store_envelope(location: str, name: str, checked: packages.Checked, policy: TrustPolicy) -> None:

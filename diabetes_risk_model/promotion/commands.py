@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from diabetes_risk_model.promotion.settings import PromotionSettings
     from diabetes_risk_model.promotion.watcher import Outcome, Watcher
 
+_SMALLEST_PAUSE_SECONDS = 1.0
 _life_file = click.Path(path_type=Path, dir_okay=False)
 _config = click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), help="Settings file; else PROMOTION_CONFIG names it."
@@ -45,10 +45,12 @@ def approve(version: str, alias: str, key: str | None, config: Path | None) -> t
     """
     from diabetes_risk_model.promotion.approval import approve as run
     from diabetes_risk_model.promotion.approval import describe
-    from diabetes_risk_model.promotion.registry import open_registry
+    from diabetes_risk_model.promotion.registry import NUMBER, open_registry
     from diabetes_risk_model.promotion.settings import load_settings, settings_path
     from signed_parameters.cli.passphrases import signing_key
 
+    if not NUMBER.fullmatch(version):
+        raise click.UsageError(f"VERSION is not usable: expected the number of a registered version, found {version!r}")
     settings = load_settings(config or settings_path())
     signer = None if key is None else signing_key(key)
     registry = open_registry(settings.registry, settings.model, local=settings.registry_is_local)
@@ -60,6 +62,13 @@ def approve(version: str, alias: str, key: str | None, config: Path | None) -> t
         f"package {statement.package_digest}",
         f"signed by {', '.join(approved.key_ids)}",
     ]
+    if key is not None and not approved.added:
+        lines.append("no signature was added: there were enough, or this key had signed")
+    if approved.deployed_serial is not None and statement.serial < approved.deployed_serial:
+        lines.append(
+            f"{alias} has serial {approved.deployed_serial}: "
+            "it goes back when a minimum_serial is committed to its policy"
+        )
     return lines, {"version": version, "alias": alias, **describe(approved)}
 
 
@@ -69,18 +78,16 @@ def approve(version: str, alias: str, key: str | None, config: Path | None) -> t
 def once(config: Path | None) -> tuple[list[str], Answer]:
     """Look at every stage once: verify, copy, commit and push what is new.
 
-    Exit status 1: a version was refused. The reason is written to it, and nothing to Git.
+    Exit status 1: a version was refused. The reason is written to it, and nothing to Git. 2 or 3: a stage failed.
     """
     from diabetes_risk_model.promotion.watcher import REFUSED, summary
 
     with _watcher(config) as watcher:
         outcomes = watcher.once()
     lines = [f"{stage}: {text}" for stage, text in summary(outcomes).items()]
-    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
-    if failed:
-        print("\n".join(lines), file=sys.stderr)
-        raise failed[0]
     answer: Answer = {"stages": [_answer(outcome) for outcome in outcomes]}
+    if failed := [outcome.error for outcome in outcomes if outcome.error is not None]:
+        raise Incomplete(lines, answer, failed[0].exit_code)
     if any(outcome.state == REFUSED for outcome in outcomes):
         raise Incomplete(lines, answer)
     return lines, answer
@@ -108,7 +115,7 @@ def watch(
     with _watcher(config) as watcher, _pausing(webhook_host, webhook_port) as pause:
         while True:
             try:
-                current = dict(summary(watcher.once()))
+                current = {"": "registry and repository answer", **summary(watcher.once())}
             except SignedParametersError as error:
                 current = {**said, "": f"{FAILED}: {type(error).__name__}: {error}"}
             for stage, text in current.items():
@@ -117,7 +124,40 @@ def watch(
             said = current
             if heartbeat is not None:
                 life.beat(heartbeat)
+            time.sleep(_SMALLEST_PAUSE_SECONDS)  # however often the registry sends messages
             pause(interval)
+
+
+@promote.command()
+@click.option(
+    "--commit", default=None, help="One of the repository in the working folder, as HEAD; else what the branch has."
+)
+@click.option("--after", default=None, help="The commit before it: refuse a stage that is older than there.")
+@_config
+@command
+def check(commit: str | None, after: str | None, config: Path | None) -> tuple[list[str], Answer]:
+    """Tell whether what Git deploys is what was reviewed and signed. Changes nothing.
+
+    For a hook of the Git server, for CI, or for whoever wants to know. Exit status 1: a stage has something else.
+    """
+    from diabetes_risk_model.promotion import check as checks
+    from diabetes_risk_model.promotion.git import local
+    from diabetes_risk_model.promotion.settings import load_settings, settings_path
+
+    settings = load_settings(config or settings_path())
+    if commit is not None:
+        git = local()
+        findings = checks.check(settings, git, git.find(commit), None if after is None else git.find(after))
+    elif after is not None:
+        raise click.UsageError("--after needs --commit")
+    else:
+        with open_repository(settings) as repository:
+            findings = checks.check(settings, repository.git, repository.fetch())
+    lines = [f"{finding.stage}: {finding.state}: {finding.detail}" for finding in findings]
+    answer: Answer = {"stages": [vars(finding) for finding in findings]}
+    if any(finding.state == checks.REFUSED for finding in findings):
+        raise Incomplete(lines, answer)
+    return lines, answer
 
 
 @promote.command()

@@ -2,7 +2,8 @@
 
 MLflow keeps its database in SQLite, and its artefacts in the bucket `mlflow` of the local S3 server. It takes
 them and hands them out itself, so that who logs a run needs no key of that bucket. Both servers listen on 127.0.0.1
-only. It is not for production: there is no sign-in.
+only. It is not for production: there is no sign-in. So MLflow runs under gunicorn, where it has no assistant: that
+would run shell commands for whoever asks from this machine.
 """
 
 import argparse
@@ -17,6 +18,12 @@ from signed_parameters.child_process import ChildProcess, Server, free_port
 from signed_parameters.local_server import LocalS3Server, LocalServerError, exports, run_until_stopped
 
 BUCKETS = ("mlflow", "model-packages", "staging-files", "production-files")
+# What MLflow would do besides: no reports to its makers, no jobs, no requests to language models.
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+}
 _START_SECONDS = 120.0
 _ANSWER_SECONDS = 5.0
 _PAUSE_SECONDS = 0.1
@@ -61,11 +68,10 @@ class LocalRegistry(Server):
             "--host": "127.0.0.1",
             "--port": str(self._port),
             "--workers": "1",
-            "--uvicorn-opts": "--timeout-graceful-shutdown 1",
+            "--gunicorn-opts": "--threads 32 --graceful-timeout 1 --no-control-socket",
         }
         command = [sys.executable, "-m", "mlflow", "server", *(part for option in options.items() for part in option)]
-        settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        environment = {**os.environ, **self.storage.environment(), **settings}
+        environment = {**os.environ, **self.storage.environment(), **_SETTINGS}
         self._child = ChildProcess(command, environment, folder=self._folder)
         self._child.start()
         self._wait(self._child)

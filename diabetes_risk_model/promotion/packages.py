@@ -1,19 +1,20 @@
 """The package that a version's tags lead to: found, checked and copied."""
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from diabetes_risk_model.promotion import tags
+from diabetes_risk_model.promotion.git import temporary_folder
 from diabetes_risk_model.promotion.registry import ModelVersion
 from signed_parameters import (
     NameMismatch,
     NotFound,
     SignedParametersError,
     Statement,
+    TooLarge,
     TrustPolicy,
     VerificationError,
     verify_package,
@@ -93,9 +94,9 @@ def envelope_digest(version: ModelVersion, packages: str) -> str:
     return str(digest_bytes(data, DigestAlgorithm.BLAKE3))
 
 
-def deployed_folder(bucket: str, statement: Statement) -> str:
-    """Return the folder for a package's copy. Its name is the digest, so other bytes never take its place."""
-    return f"{bucket}/{str(statement.package_digest).replace(':', '-')}"
+def deployed_folder(bucket: str, envelope: bytes) -> str:
+    """Return the folder for a package's copy: named after its envelope, so that what is deployed is never replaced."""
+    return f"{bucket}/{str(digest_bytes(envelope, DigestAlgorithm.BLAKE3)).replace(':', '-')}"
 
 
 def copy(checked: Checked, bucket: str, policy: TrustPolicy) -> str:
@@ -106,18 +107,37 @@ def copy(checked: Checked, bucket: str, policy: TrustPolicy) -> str:
     Raises:
         StorageError: it cannot be written.
     """
-    storage, name = open_storage(deployed_folder(bucket, checked.statement), limits=policy.limits), checked.file.name
+    name = checked.file.name
     envelope = checked.file.with_name(name + ENVELOPE_SUFFIX).read_bytes()
+    storage = open_storage(deployed_folder(bucket, envelope), limits=policy.limits)
     if not _is_there(storage, name, envelope, policy):
         storage.write(name, checked.file, overwrite=True)
         storage.write_bytes(name + ENVELOPE_SUFFIX, envelope, overwrite=True)
     return storage.address(name)
 
 
+def lies_at(address: str, bucket: str) -> bool:
+    """Tell whether the envelope of a copy lies where it was put. The package itself is not looked at.
+
+    Raises:
+        StorageError: the storage does not answer, or refuses.
+    """
+    folder, _, name = address.rpartition("/")
+    try:
+        envelope = open_storage(folder).read(name + ENVELOPE_SUFFIX, DEFAULT_LIMITS.envelope_bytes)
+    except (NotFound, TooLarge):
+        return False
+    return folder == deployed_folder(bucket, envelope)
+
+
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Make a folder that only this user can enter, and that goes with the block."""
-    with tempfile.TemporaryDirectory(prefix="promotion-", ignore_cleanup_errors=True) as folder:
+    """Make a folder that only this user can enter, and that goes with the block.
+
+    Raises:
+        Unavailable: there is no place for it.
+    """
+    with temporary_folder() as folder:
         yield Path(folder)
 
 

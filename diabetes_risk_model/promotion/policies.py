@@ -1,7 +1,7 @@
 """The trust policy of a stage: `policies/STAGE.yaml`, as it was reviewed in Git.
 
-What a stage has is never left for something older by itself. A policy that names a `minimum_serial` says how far back a
-stage may go. One that names none lets it go forward only. So going back is always a reviewed commit.
+What a stage has is never left for something older by itself. When what people wrote changes, and the policy names a
+`minimum_serial`, the stage may go back so far, that once. So going back is always a reviewed commit.
 """
 
 from dataclasses import dataclass, replace
@@ -29,19 +29,18 @@ class StagePolicy:
     demands: TrustPolicy
     text: bytes
 
-    def with_floor(self, deployed_serial: int | None) -> TrustPolicy:
-        """Return what is demanded of the next package of a stage that has one of this serial, or none yet."""
-        if self.demands.minimum_serial or deployed_serial is None:
-            return self.demands
-        return replace(self.demands, minimum_serial=deployed_serial)
+    def with_floor(self, serial: int) -> TrustPolicy:
+        """Return what is demanded, and no less than this serial."""
+        return replace(self.demands, minimum_serial=max(serial, self.demands.minimum_serial))
 
-    def for_service(self, serial: int) -> bytes:
-        """Return the policy file of the pods: the reviewed one, with the serial that is deployed as the minimum.
+    def for_service(self, serial: int, digest: str) -> bytes:
+        """Return the policy file of the pods: the reviewed one, for the one package that is deployed, and none older.
 
         The keys are written in full, so that the file needs nothing beside it.
         """
         fields = parse_yaml(self.text, "the trust policy")
         fields["minimum_serial"] = serial
+        fields["package_digest"] = digest
         fields["keys"] = [self._entry(index) for index in range(len(self.demands.trusted_keys))]
         return dump(fields)
 

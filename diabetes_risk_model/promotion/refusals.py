@@ -1,7 +1,10 @@
-"""What was refused, so that the same package is not fetched at every look: it is tried again later and later."""
+"""What was refused, in words for who promotes, and for how long: the same package is tried again later and later."""
 
 import time
 from dataclasses import dataclass
+
+from diabetes_risk_model.promotion.policies import policy_path
+from signed_parameters import RolledBack, SignedParametersError, TooFewSignatures
 
 _FIRST_SECONDS = 60.0
 _LONGEST_SECONDS = 3_600.0
@@ -37,3 +40,23 @@ class Refusals:
     def forget(self, stage: str) -> None:
         """Forget a stage's refusal."""
         self._by_stage.pop(stage, None)
+
+
+def explained(error: SignedParametersError, stage: str, number: str) -> SignedParametersError:
+    """Return an error whose remedy is one of promotion, where there is one.
+
+    Args:
+        error: why a version is refused.
+        stage: for which stage.
+        number: of the version.
+    """
+    remedies: dict[type[SignedParametersError], str] = {
+        TooFewSignatures: "Let somebody else whose key the policy trusts approve it: "
+        f"promote approve {number} --alias {stage} --key FILE.",
+        RolledBack: f"To go back, commit a minimum_serial to {policy_path(stage)}, after a review, "
+        "while the alias means the older version.",
+    }
+    remedy = remedies.get(type(error))
+    if remedy is None:
+        return error
+    return type(error)(error.problem, expected=error.expected, found=error.found, remedy=remedy)

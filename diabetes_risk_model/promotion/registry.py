@@ -17,10 +17,11 @@ import urllib3
 
 from signed_parameters import AccessDenied, ConfigurationError, NotFound, StorageError, Unavailable
 from signed_parameters.limits import Limits
-from signed_parameters.storage.careful_pool import careful_pool
+from signed_parameters.storage.careful_pool import UnusableAnswer, careful_pool
 
 _LIMITS = Limits(read_seconds=15.0, download_seconds=30.0)
-NUMBER = re.compile(r"[0-9]{1,18}")
+NUMBER = re.compile(r"[0-9]{1,9}")  # a version's: MLflow's database keeps it in 32 bits
+_MISSING = "RESOURCE_DOES_NOT_EXIST"  # how MLflow says so of models and versions; its other words for HTTP 404 do not
 _PREFIX = "/api/2.0/mlflow/"
 
 
@@ -55,10 +56,14 @@ class Registry:
             raise ConfigurationError(
                 "the credentials of the registry would be sent in clear", expected="https://...", found=url
             )
-        self._pool = careful_pool(url, _LIMITS)
+        self._pool = careful_pool(url, _LIMITS, xml=False)
 
     def aliases(self) -> dict[str, str]:
-        """Return the number of the version that each alias means; none where the model is not registered."""
+        """Return the number of the version that each alias means; none where the model is not registered.
+
+        Raises:
+            StorageError: the registry cannot be asked, or another server is there.
+        """
         try:
             answer = self._ask("GET", "registered-models/get", {"name": self._model})
             listed = answer["registered_model"].get("aliases", [])
@@ -75,7 +80,8 @@ class Registry:
         """Return a version.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is none, or this is no version's number.
+            StorageError: the registry cannot be asked, or another server is there.
         """
         answer = self._ask("GET", "model-versions/get", {"name": self._model, "version": number})
         try:
@@ -95,6 +101,9 @@ class Registry:
         self._ask("POST", "registered-models/alias", {"name": self._model, "alias": alias, "version": number})
 
     def _ask(self, method: str, path: str, fields: Mapping[str, str]) -> dict[str, Any]:
+        what = f"version {fields['version']} of {self._model}" if "version" in fields else self._model
+        if not NUMBER.fullmatch(fields.get("version", "1")):
+            raise NotFound(f"the registry has no {what}", expected="a version's number, as 7")
         address, body, headers = self._url + _PREFIX + path, None, dict(self._headers)
         if method == "GET":
             address = f"{address}?{urlencode(fields)}"
@@ -103,6 +112,8 @@ class Registry:
             headers["Content-Type"] = "application/json"
         try:
             response = self._pool.urlopen(method, address, body=body, headers=headers)
+        except UnusableAnswer as error:
+            raise self._odd(str(error)) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
             raise Unavailable(
@@ -110,21 +121,24 @@ class Registry:
                 found=type(reason).__name__,
                 remedy="Check that it runs and that its address is right, then try again.",
             ) from None
+        answer = _parsed(response.data or b"")  # urllib3 has None where there is no body
         if response.status != 200:
-            raise self._failure(path, fields, response.status)
-        try:
-            answer = json.loads(response.data)
-        except (ValueError, RecursionError):
-            raise self._odd() from None
-        if not isinstance(answer, dict):
+            raise self._failure(path, what, response.status, answer)
+        if answer is None:
             raise self._odd()
         return answer
 
-    def _failure(self, path: str, fields: Mapping[str, str], status: int) -> StorageError:
-        what = f"version {fields['version']} of {self._model}" if "version" in fields else self._model
+    def _failure(self, path: str, what: str, status: int, answer: dict[str, Any] | None) -> StorageError:
         match status:
-            case 404:
+            case 404 if answer and answer.get("error_code") == _MISSING:
                 return NotFound(f"the registry has no {what}", remedy="Check the name and the number.")
+            case 404:
+                return StorageError(
+                    "there is no registry at its address",
+                    expected=f"MLflow's registry at {self._url}",
+                    found=f"HTTP {status}, and not in MLflow's words",
+                    remedy="Check the address of the registry in the settings of promotion.",
+                )
             case 401 | 403:
                 return AccessDenied(
                     f"the registry refuses access to {what}",
@@ -134,8 +148,19 @@ class Registry:
         kind = Unavailable if status >= 500 or status == 429 else StorageError
         return kind(f"the registry {self._url} failed at {path} of {what}", found=f"HTTP {status}")
 
-    def _odd(self) -> Unavailable:
-        return Unavailable(f"the registry {self._url} gives an odd answer", expected="JSON as MLflow has it")
+    def _odd(self, found: str = "") -> Unavailable:
+        return Unavailable(
+            f"the registry {self._url} gives an odd answer", expected="JSON as MLflow has it", found=found
+        )
+
+
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """Return the object that an answer is as JSON; None where it is none."""
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
 
 
 def _credentials() -> dict[str, str]:

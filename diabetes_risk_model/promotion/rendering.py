@@ -5,11 +5,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from diabetes_risk_model.promotion.packages import deployed_folder
 from diabetes_risk_model.promotion.policies import StagePolicy, dump
 from diabetes_risk_model.promotion.record import FILE, Record
 from diabetes_risk_model.promotion.settings import PromotionSettings
-from signed_parameters import ConfigurationError, Statement
+from signed_parameters import ConfigurationError
 from signed_parameters.strict_yaml import Value, parse_yaml
 
 SERVICE_CONFIGURATION = "rest_config.yaml"
@@ -52,52 +51,35 @@ class Inputs:
         return f"sha256:{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
-def render(
-    inputs: Inputs, version: str, statement: Statement, key_ids: tuple[str, ...], package: str
-) -> dict[str, bytes]:
-    """Return the files of a stage, by their paths in the repository.
+def render(inputs: Inputs, record: Record) -> dict[str, bytes]:
+    """Return the files of a stage, by their paths in the repository. They follow from what is given, byte for byte.
 
     Args:
-        inputs: what they are made of.
-        version: number of the registry's version.
-        statement: what was signed of the package.
-        key_ids: ids of the trusted keys whose signatures held.
-        package: address of the package's copy.
+        inputs: what people wrote.
+        record: what was promoted.
 
     Raises:
         ConfigurationError: the service's configuration in the repository is not usable.
     """
     settings, stage = inputs.settings, inputs.settings.stage(inputs.stage)
-    record = Record(
-        model=settings.model,
-        stage=inputs.stage,
-        registry_version=version,
-        package=package,
-        digest=str(statement.package_digest),
-        serial=statement.serial,
-        parameters_version=statement.parameters_version,
-        signed_by=list(key_ids),
-        inputs=inputs.digest(),
-    )
-    service = _service_configuration(inputs, statement)
     parameters = {
-        "MODEL_PARAMETERS_VERSION": statement.parameters_version,
-        "PACKAGE_DIGEST": str(statement.package_digest),
-        "PACKAGE_SERIAL": str(statement.serial),
-        "MINIMUM_SERIAL": str(statement.serial),
+        "MODEL_PARAMETERS_VERSION": record.parameters_version,
+        "PACKAGE_DIGEST": record.digest,
+        "PACKAGE_SERIAL": str(record.serial),
+        "MINIMUM_SERIAL": str(record.serial),
     }
     files = {
         "kustomization.yaml": dump(_kustomization(settings.base, stage.namespace)),
         "parameters.env": "".join(f"{name}={value}\n" for name, value in parameters.items()).encode(),
-        SERVICE_CONFIGURATION: dump(service),
-        POLICY: inputs.policy.for_service(statement.serial),
+        SERVICE_CONFIGURATION: dump(_service_configuration(inputs, record)),
+        POLICY: inputs.policy.for_service(record.serial, record.digest),
         FILE: record.to_bytes(),
     }
     folder = deployment_folder(settings.model, inputs.stage)
     return {f"{folder}/{name}": content for name, content in files.items()}
 
 
-def _service_configuration(inputs: Inputs, statement: Statement) -> dict[str, Value]:
+def _service_configuration(inputs: Inputs, record: Record) -> dict[str, Value]:
     path, stage = inputs.settings.service_configuration, inputs.settings.stage(inputs.stage)
     fields = parse_yaml(inputs.service, f"the service configuration {path}")
     models = fields.get("models")
@@ -115,8 +97,8 @@ def _service_configuration(inputs: Inputs, statement: Statement) -> dict[str, Va
     model: dict[str, Value] = ours[0]["configuration"]
     for name in _OF_THE_POLICY:
         model.pop(name, None)
-    model["model_parameters_version"] = statement.parameters_version
-    model["model_files_bucket"] = deployed_folder(stage.bucket, statement)
+    model["model_parameters_version"] = record.parameters_version
+    model["model_files_bucket"] = record.package.rpartition("/")[0]
     model["trust_policy"] = f"{stage.mounted}/{POLICY}"
     if stage.minio_url is None:
         for name in ("minio_url", "minio_access_key", "minio_secret_key"):

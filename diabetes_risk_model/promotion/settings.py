@@ -34,7 +34,7 @@ def _check_repository(address: str) -> str:
     return address
 
 
-def _check_registry(url: str) -> str:
+def _check_server(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ValueError("expected http://HOST:PORT or https://HOST, without a password or a query")
@@ -64,7 +64,7 @@ class Stage(BaseModel):
 
     namespace: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     bucket: Folder
-    minio_url: str | None = None
+    minio_url: Annotated[str, AfterValidator(_check_server)] | None = None
     mounted: str = Field(default="/etc/model-service", pattern="^/")
 
 
@@ -86,7 +86,7 @@ class PromotionSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    registry: Annotated[str, AfterValidator(_check_registry)]
+    registry: Annotated[str, AfterValidator(_check_server)]
     packages: Folder
     repository: Annotated[str, Field(min_length=1), AfterValidator(_check_repository)]
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*$")

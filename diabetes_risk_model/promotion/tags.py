@@ -45,6 +45,11 @@ def check(tags: Mapping[str, str], statement: Statement, envelope: Envelope) -> 
             )
 
 
+def describes(tags: Mapping[str, str], digest: str, serial: int) -> bool:
+    """Tell whether tags claim that the package is this one."""
+    return (tags.get(DIGEST), tags.get(SERIAL)) == (digest, str(serial))
+
+
 def state_tag(stage: str) -> str:
     """Return the name of the tag that says what became of a version in a stage."""
     return _STATE + stage

@@ -1,45 +1,41 @@
-"""`train --track`: what a training run leaves in MLflow, and the signed package that a registered version leads to.
+"""From a trained model to a registered version: sign and store the package, log the run, register.
 
-The package goes to the folder of packages, which is the one place that it is promoted from. The run keeps a copy, with
-the envelope as it was signed then, beside parameters, metrics, plots and card, and the model as MLflow loads it.
+The package goes to the folder of packages, which is the one place that it is promoted from. What broke off is taken up
+again where it stopped: a package that is stored keeps its envelope and its serial, and a version that is registered is
+not registered twice.
 """
 
-import json
-import math
-import os
-import subprocess
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any
 
 from diabetes_risk_model.packaging import package_parameters, trained_files
-from diabetes_risk_model.promotion import tags
+from diabetes_risk_model.prediction.parameters import MODEL_NAME, package_name
+from diabetes_risk_model.promotion import runs, tags
+from diabetes_risk_model.promotion.packages import private_folder
 from diabetes_risk_model.promotion.registry import open_registry
+from diabetes_risk_model.promotion.repository import Repository
 from diabetes_risk_model.promotion.settings import PromotionSettings
-from diabetes_risk_model.training.quiet import quiet
+from diabetes_risk_model.promotion.stages import StageFiles
 from signed_parameters import (
     ConfigurationError,
     NotFound,
     SigningKey,
     Statement,
     TrustPolicy,
-    Unavailable,
+    VerificationError,
+    VerificationKey,
+    build_package,
     next_serial,
     verify_package,
 )
+from signed_parameters.limits import DEFAULT_LIMITS
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import Storage, open_storage
-from signed_parameters.verification import read_envelope
+from signed_parameters.verification import find_trusted, read_envelope
 
-# What MLflow may make objects of when it loads the model, besides what skops trusts by itself. Reviewed: neither runs
-# code that a file brings with it.
-REVIEWED_TYPES = ("numpy.dtype", "sklearn.tree._tree.Tree")
-_REQUIREMENTS = ("numpy", "scikit-learn", "scipy", "skops")
-_LONGEST_VALUE = 500
-_GIT_SECONDS = 10.0
+_ANOTHER = "Choose a new --parameters-version."
 
 
 @dataclass(frozen=True)
@@ -59,56 +55,70 @@ class Tracked:
     statement: Statement
 
 
+def check_before(
+    settings: PromotionSettings, *, key: SigningKey, parameters_version: str, serial: int | None = None
+) -> None:
+    """Find out before a training what would keep `track` from its work after it.
+
+    Args:
+        settings: say where the registry, the packages and the policies are.
+        key: will sign the package.
+        parameters_version: that the training will have.
+        serial: as `track` will be given it.
+
+    Raises:
+        ConfigurationError: something is missing or not usable, or there is a signed package of that name.
+        StorageError: the registry, the storage or the repository does not answer, or refuses.
+    """
+    _check_registry(settings)
+    if serial is None:
+        _next_serial(settings, key)
+    storage, name = open_storage(settings.packages), package_name(parameters_version)
+    if _is_signed(storage, name):
+        raise ConfigurationError(
+            f"{storage.address(name)} is there already, and signed",
+            remedy=f"{_ANOTHER} If a training was broken off after it, `diabetes-risk-model promote register` with "
+            "the folder that it wrote finishes it.",
+        )
+
+
 def track(
     artefacts: Path, settings: PromotionSettings, *, key: SigningKey, out: Path, serial: int | None = None
 ) -> Tracked:
-    """Package, sign and store what `train` wrote, log the run, and register a version.
+    """Package, sign and store what `train` wrote, log the run, and register a version. What is done already stays.
 
     Args:
         artefacts: the folder that training wrote.
-        settings: say where the registry and the packages are.
+        settings: say where the registry, the packages and the policies are.
         key: signs the package.
         out: folder of this machine for the package.
-        serial: of the package; by default the next after those that this key has signed.
+        serial: of the package; by default the next after those of this key, and of all that a stage's policy names.
 
     Raises:
-        ConfigurationError: the folder holds no trained model, there is such a package already, or MLflow is missing.
-        StorageError: the storage or the registry does not answer, or refuses.
+        ConfigurationError: the folder holds no trained model, there is another package of that name, or MLflow is
+            missing.
+        StorageError: the storage, the registry or the repository does not answer, or refuses.
     """
-    mlflow = _import_mlflow()
-    open_registry(settings.registry, settings.model, local=settings.registry_is_local).aliases()  # or MLflow waits long
+    _check_registry(settings)
     files, parameters_version = trained_files(artefacts)
     own = TrustPolicy(name=settings.model, keys=[key.verification_key])
-    serial = next_serial(settings.packages, own) if serial is None else serial
-    package = package_parameters(files, out, key=key, parameters_version=parameters_version, serial=serial)
+    storage, name = open_storage(settings.packages), package_name(parameters_version)
+    if stored := _is_signed(storage, name):
+        package = _take_up(storage, name, files, out, own, serial)
+    else:
+        serial = _next_serial(settings, key) if serial is None else serial
+        package = package_parameters(files, out, key=key, parameters_version=parameters_version, serial=serial)
     with verify_package(package, own) as verified:
         statement, pipeline = verified.statement, verified.load_pickle("model.pkl")
-    store(open_storage(settings.packages), package)
+    if stored:
+        _make_whole(storage, package, own)
+    else:
+        store(storage, package)
     uri = f"{settings.packages}/{package.name}"
-    try:
-        mlflow.set_tracking_uri(settings.registry)
-        mlflow.set_experiment(settings.model)
-        with quiet(), mlflow.start_run(run_name=parameters_version) as run:
-            _log(mlflow, artefacts, files)
-            for path in (package, package.with_name(package.name + ENVELOPE_SUFFIX)):
-                mlflow.log_artifact(str(path), "package")
-            logged = _log_model(mlflow, pipeline)
-        client = mlflow.MlflowClient(settings.registry)
-        _ensure_registered(mlflow, client, settings.model)
-        described = tags.describe(uri, statement, key.key_id)
-        version = client.create_model_version(
-            settings.model,
-            client.get_logged_model(logged.model_id).artifact_location,
-            run.info.run_id,
-            tags=described,
-            model_id=logged.model_id,
-            await_creation_for=0,
-        )
-    except mlflow.exceptions.MlflowException as error:
-        raise Unavailable(
-            f"the run cannot be logged at {settings.registry}", found=str(error)[:500], remedy="Look at MLflow's log."
-        ) from None
-    return Tracked(str(version.version), run.info.run_id, uri, statement)
+    described = tags.describe(uri, statement, key.key_id)
+    trained = runs.TrainedModel(artefacts, files, package, pipeline)
+    number, run_id = runs.log_and_register(settings, trained, described)
+    return Tracked(number, run_id, uri, statement)
 
 
 def store(storage: Storage, package: Path) -> None:
@@ -118,112 +128,89 @@ def store(storage: Storage, package: Path) -> None:
         ConfigurationError: there is a signed package of that name.
         StorageError: it cannot be written.
     """
+    if _is_signed(storage, package.name):
+        raise ConfigurationError(f"{storage.address(package.name)} is there already, and signed", remedy=_ANOTHER)
     envelope = package.with_name(package.name + ENVELOPE_SUFFIX)
+    storage.write(package.name, package, overwrite=True)
+    storage.write_bytes(envelope.name, envelope.read_bytes())
+
+
+def _check_registry(settings: PromotionSettings) -> None:
+    """Check whose settings they are, that MLflow is here, and that the registry answers: MLflow would wait long."""
+    if settings.model != MODEL_NAME:
+        raise ConfigurationError("the settings are another model's", expected=MODEL_NAME, found=settings.model)
+    runs.import_mlflow()
+    open_registry(settings.registry, settings.model, local=settings.registry_is_local).aliases()
+
+
+def _next_serial(settings: PromotionSettings, key: SigningKey) -> int:
+    """Return the serial after all that were used: by this key, or by any that a stage's policy names.
+
+    A serial that was used stays used, so it does not matter whether a key's time is over, or whether it is revoked.
+    """
+    keys: dict[str, VerificationKey] = {key.key_id: key.verification_key}
+    minimum = 0
+    with Repository(settings.repository, settings.branch) as repository:
+        commit = repository.fetch()
+        for stage in settings.stages:
+            try:
+                demands = StageFiles(repository.git, commit, settings, stage).policy.demands
+            except NotFound:
+                continue
+            minimum = max(minimum, demands.minimum_serial)
+            for trusted in demands.trusted_keys:
+                if isinstance(trusted.key, VerificationKey):
+                    keys[trusted.key_id] = trusted.key
+    counted = TrustPolicy(name=settings.model, keys=list(keys.values()), minimum_serial=minimum)
+    return next_serial(settings.packages, counted)
+
+
+def _is_signed(storage: Storage, name: str) -> bool:
     try:
-        read_envelope(storage, package.name, 1 << 20)
+        read_envelope(storage, name, DEFAULT_LIMITS.envelope_bytes)
     except NotFound:
+        return False
+    return True
+
+
+def _take_up(
+    storage: Storage, name: str, files: Mapping[str, Path], out: Path, own: TrustPolicy, serial: int | None
+) -> Path:
+    """Build the package again, and put beside it the envelope that is stored. It has to be of this very package."""
+    there = f"{storage.address(name)} is there already"
+    try:
+        stored = find_trusted(name, own, storage=storage)
+    except VerificationError as error:
+        raise ConfigurationError(f"{there}, not signed by this key", found=str(error), remedy=_ANOTHER) from None
+    if serial not in (None, stored.statement.serial):
+        raise ConfigurationError(
+            f"{there}, signed with another serial",
+            expected=f"serial {serial}",
+            found=str(stored.statement.serial),
+            remedy="Leave --serial away: the package keeps the one that it has.",
+        )
+    package = out / name
+    with private_folder() as folder:  # what is in `out` stays, where it is another package
+        built = build_package(folder / name, files)
+        if built.digest != stored.statement.package_digest:
+            raise ConfigurationError(
+                f"{there}, and is another one",
+                expected=str(built.digest),
+                found=str(stored.statement.package_digest),
+                remedy=_ANOTHER,
+            )
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(built, package)
+            package.with_name(name + ENVELOPE_SUFFIX).write_bytes(stored.envelope.to_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"{package} cannot be written", found=str(error.strerror)) from None
+    return package
+
+
+def _make_whole(storage: Storage, package: Path, own: TrustPolicy) -> None:
+    """Write a package again, unless it is stored as it was signed."""
+    try:
+        verify_package(package.name, own, storage=storage).close()
+    except (NotFound, VerificationError):
         storage.write(package.name, package, overwrite=True)
-        storage.write_bytes(envelope.name, envelope.read_bytes())
-    else:
-        raise ConfigurationError(
-            f"{storage.address(package.name)} is there already, and signed", remedy="Choose a new --parameters-version."
-        )
-
-
-def _import_mlflow() -> Any:
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-    try:
-        with quiet():
-            import mlflow
-            import mlflow.sklearn
-    except ImportError:
-        raise ConfigurationError(
-            "tracking needs MLflow, which is not installed", remedy="pip install 'signed-parameters[registry]'"
-        ) from None
-    return mlflow
-
-
-def _log(mlflow: Any, artefacts: Path, files: Mapping[str, Path]) -> None:
-    """Log parameters, metrics, and every file that people look at."""
-    manifest = _read_json(artefacts / "manifest.json")
-    mlflow.log_params({name: str(value)[:_LONGEST_VALUE] for name, value in _leaves(manifest)})
-    numbers = {
-        name: float(value)
-        for name, value in _leaves(_read_json(artefacts / "metrics.json"))
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
-    mlflow.log_metrics(numbers)
-    if commit := git_commit():
-        mlflow.set_tag("mlflow.source.git.commit", commit)
-    for name, path in files.items():
-        if path.suffix in (".png", ".html", ".md", ".json"):
-            mlflow.log_artifact(str(path), Path(name).parent.as_posix() if "/" in name else None)
-
-
-def _log_model(mlflow: Any, pipeline: Any) -> Any:
-    import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
-
-    skops = import_module("skops.io")
-    types = skops.get_untrusted_types(data=skops.dumps(pipeline))
-    if unknown := sorted(set(types) - set(REVIEWED_TYPES)):
-        raise ConfigurationError(
-            "the model is made of types that nobody has reviewed",
-            expected=f"at most {', '.join(REVIEWED_TYPES)}",
-            found=", ".join(unknown)[:200],
-        )
-    rows, answers = TensorSpec(np.dtype("float64"), (-1, 4)), TensorSpec(np.dtype("float64"), (-1, 2))
-    return mlflow.sklearn.log_model(
-        pipeline,
-        name="model",
-        serialization_format="skops",
-        skops_trusted_types=list(REVIEWED_TYPES),
-        pyfunc_predict_fn="predict_proba",
-        signature=ModelSignature(Schema([rows]), Schema([answers])),
-        pip_requirements=[f"{name}=={installed_version(name)}" for name in _REQUIREMENTS],
-    )
-
-
-def _ensure_registered(mlflow: Any, client: Any, model: str) -> None:
-    try:
-        client.create_registered_model(model)
-    except mlflow.exceptions.MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-
-
-def git_commit() -> str:
-    """Return the Git commit of the working folder, with a + where files differ from it; empty where there is none."""
-    try:
-        head, changes = (
-            subprocess.run(["git", *command], capture_output=True, text=True, timeout=_GIT_SECONDS, check=False)
-            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    if head.returncode:
-        return ""
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (ValueError, RecursionError):
-        raise ConfigurationError(f"{path} is not usable", expected="JSON, as `train` writes it") from None
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the single values of nested JSON, each with the names that lead to it, joined by slashes."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, f"{name}/{key}" if name else str(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _leaves(item, f"{name}/{index}")
-    elif value is not None:
-        yield name, value

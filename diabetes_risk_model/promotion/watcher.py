@@ -8,20 +8,29 @@ watcher fetches, finds its work done, and is content.
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from diabetes_risk_model.promotion import packages, tags
 from diabetes_risk_model.promotion import policies as stage_policies
-from diabetes_risk_model.promotion import record as records
 from diabetes_risk_model.promotion.record import Record
-from diabetes_risk_model.promotion.refusals import Cause, Refusals
+from diabetes_risk_model.promotion.refusals import Cause, Refusals, explained
 from diabetes_risk_model.promotion.registry import ModelVersion, Registry
-from diabetes_risk_model.promotion.rendering import Inputs, deployment_folder, render
-from diabetes_risk_model.promotion.repository import Repository
+from diabetes_risk_model.promotion.rendering import render
+from diabetes_risk_model.promotion.repository import CommitRefused, Repository
 from diabetes_risk_model.promotion.settings import PromotionSettings
-from signed_parameters import NotFound, SignedParametersError, TooLarge, Unavailable, VerificationError
+from diabetes_risk_model.promotion.stages import StageFiles
+from signed_parameters import (
+    NotFound,
+    RolledBack,
+    SignedParametersError,
+    Statement,
+    TooLarge,
+    Unavailable,
+    VerificationError,
+)
 
 UNSET, UNCHANGED, PROMOTED, REFUSED, FAILED = "unset", "unchanged", "promoted", "refused", "failed"
 _REFUSALS = (VerificationError, NotFound, TooLarge)
@@ -48,6 +57,36 @@ class Outcome:
     state: str
     detail: str
     error: SignedParametersError | None = None
+
+
+class _Refused(Exception):
+    """A version is refused, for a reason of its own: the same try would end the same way."""
+
+    def __init__(self, error: SignedParametersError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def _refusing(*kinds: type[SignedParametersError]) -> Iterator[None]:
+    """Let errors of these kinds be reasons to refuse a version."""
+    try:
+        yield
+    except kinds as error:
+        raise _Refused(error) from None
+
+
+def _check_order(files: StageFiles, statement: Statement) -> None:
+    """Refuse another package with the serial of what is deployed: between the two, nothing says which is newer."""
+    record = files.record
+    if record is None or (statement.serial, str(statement.package_digest)) == (record.serial, record.digest):
+        return
+    if statement.serial == record.serial and not files.lets_go_back(files.inputs):
+        raise RolledBack(
+            f"another package with serial {record.serial} is deployed",
+            expected=f"serial {record.serial + 1} or later",
+            found=f"serial {statement.serial}, {statement.package_digest}",
+        )
 
 
 class Watcher:
@@ -77,6 +116,7 @@ class Watcher:
         self._pause_seconds = pause_seconds
         self._round_seconds = round_seconds
         self._deadline = 0.0
+        self._head = ""
         self._refusals = Refusals()
 
     def once(self) -> tuple[Outcome, ...]:
@@ -87,76 +127,97 @@ class Watcher:
         """
         self._deadline = time.monotonic() + self._round_seconds
         aliases = self._patiently(self._registry.aliases)
-        head = self._patiently(self._repository.fetch)
-        return tuple(self._look(stage, aliases.get(stage, ""), head) for stage in self._settings.stages)
+        self._head = self._patiently(self._repository.fetch)
+        return tuple(self._look(stage, aliases.get(stage, "")) for stage in self._settings.stages)
 
-    def _look(self, stage: str, number: str, head: str) -> Outcome:
+    def _look(self, stage: str, number: str) -> Outcome:
         if not number:
-            return Outcome(stage, "", UNSET, "no version has this alias")
-        heads = iter([head])
+            return Outcome(stage, "", UNSET, f"no version of {self._settings.model} has this alias")
         try:
-            return self._patiently(lambda: self._bring(stage, number, next(heads, "") or self._repository.fetch()))
+            return self._patiently(lambda: self._bring(stage, number))
         except SignedParametersError as error:
             return Outcome(stage, number, FAILED, f"{type(error).__name__}: {error}", error)
 
-    def _bring(self, stage: str, number: str, head: str) -> Outcome:
-        inputs, before = self._inputs(stage, head), self._record(stage, head)
-        version = self._registry.version(number)
-        if before is not None and (before.registry_version, before.inputs) == (number, inputs.digest()):
+    def _bring(self, stage: str, number: str) -> Outcome:
+        head, self._head = self._head or self._repository.fetch(), ""  # who ends with an error has to fetch again
+        files, version = StageFiles(self._repository.git, head, self._settings, stage), self._registry.version(number)
+        if (deployed := self._finished(files, version)) is not None:
             self._refusals.forget(stage)
-            self._say(stage, version, before.said())
-            return Outcome(stage, number, UNCHANGED, before.said())
-        cause = self._cause(version, inputs, before)
+            outcome = Outcome(stage, number, UNCHANGED, deployed.said())
+            self._say(stage, version, outcome.detail)
+        else:
+            outcome = self._try(files, version)
+        self._head = self._head or head
+        return outcome
+
+    def _finished(self, files: StageFiles, version: ModelVersion) -> Record | None:
+        """Return the record of a stage that has what it should have; None where there is something to do."""
+        record, inputs = files.record, files.inputs
+        if record is None or (record.registry_version, record.inputs) != (version.number, inputs.digest()):
+            return None
+        if not tags.describes(version.tags, record.digest, record.serial) or files.differing(inputs, record):
+            return None
+        bucket = self._settings.stage(files.name).bucket
+        return record if packages.lies_at(record.package, bucket) else None
+
+    def _try(self, files: StageFiles, version: ModelVersion) -> Outcome:
+        stage, number = files.name, version.number
+        cause = self._cause(version, files)
         reason = self._refusals.waiting(stage, cause)
         if reason is None:
             try:
-                return self._promote(inputs, version, before, head)
-            except _REFUSALS as error:
+                return self._promote(files, version)
+            except _Refused as refused:
+                error = explained(refused.error, stage, number)
                 reason = tags.shortened(f"refused: {type(error).__name__}: {error}")
                 self._refusals.note(stage, cause, reason)
         self._say(stage, version, reason)
         return Outcome(stage, number, REFUSED, reason)
 
-    def _promote(self, inputs: Inputs, version: ModelVersion, before: Record | None, head: str) -> Outcome:
-        stage, settings = inputs.stage, self._settings
-        policy = inputs.policy.with_floor(None if before is None else before.serial)
+    def _promote(self, files: StageFiles, version: ModelVersion) -> Outcome:
+        settings, stage = self._settings, files.name
+        policy = files.demanded(files.inputs)
         with packages.private_folder() as folder:
-            checked = packages.fetch(version, settings.packages, policy, folder)
+            with _refusing(*_REFUSALS):
+                checked = packages.fetch(version, settings.packages, policy, folder)
+                _check_order(files, checked.statement)
             address = packages.copy(checked, settings.stage(stage).bucket, policy)
-        files = render(inputs, version.number, checked.statement, checked.key_ids, address)
-        path = f"{deployment_folder(settings.model, stage)}/{records.FILE}"
-        record = Record.from_bytes(files[path], path)
-        commit = self._repository.commit(head, files, _message(record, before, head))
-        if not self._repository.push(commit, head):
-            raise Unavailable("somebody else pushed at the same time", remedy="It is tried again.")
+        record = Record(
+            model=settings.model,
+            stage=stage,
+            registry_version=version.number,
+            package=address,
+            digest=str(checked.statement.package_digest),
+            serial=checked.statement.serial,
+            parameters_version=checked.statement.parameters_version,
+            signed_by=list(checked.key_ids),
+            inputs=files.inputs.digest(),
+        )
+        if not files.differing(files.inputs, record):  # only the copy was missing
+            self._say(stage, version, record.said())
+            return Outcome(stage, version.number, PROMOTED, f"{record.said()}, copied again")
+        message = _message(record, files.record, files.commit)
+        commit = self._repository.commit(files.commit, files.folder, render(files.inputs, record), message)
+        with _refusing(CommitRefused):
+            if not self._repository.push(commit, files.commit):
+                raise Unavailable("somebody else pushed at the same time", remedy="It is tried again.")
+        self._head = commit
         self._say(stage, version, record.said())
         return Outcome(stage, version.number, PROMOTED, f"{record.said()}, commit {commit}")
 
-    def _inputs(self, stage: str, head: str) -> Inputs:
-        path, settings = stage_policies.policy_path(stage), self._settings
-        policy = self._repository.read(head, path, stage_policies.MAXIMUM_BYTES)
-        service = self._repository.read(head, settings.service_configuration, stage_policies.MAXIMUM_BYTES)
-        return Inputs(settings, stage, stage_policies.read_policy(policy, stage, settings.model), service)
-
-    def _record(self, stage: str, head: str) -> Record | None:
-        path = f"{deployment_folder(self._settings.model, stage)}/{records.FILE}"
-        try:
-            return Record.from_bytes(self._repository.read(head, path, records.MAXIMUM_BYTES), path)
-        except NotFound:
-            return None
-
-    def _cause(self, version: ModelVersion, inputs: Inputs, before: Record | None) -> Cause:
+    def _cause(self, version: ModelVersion, files: StageFiles) -> Cause:
         """Return all that a refusal depends on, but for the package itself."""
         states = {tags.state_tag(stage) for stage in self._settings.stages}
         claims = tuple(sorted((key, value) for key, value in version.tags.items() if key not in states))
         envelope = packages.envelope_digest(version, self._settings.packages)
-        return (version.number, claims, inputs.digest(), before and before.serial, envelope)
+        return (version.number, claims, files.inputs.digest(), files.record and files.record.serial, envelope)
 
     def _say(self, stage: str, version: ModelVersion, text: str) -> None:
-        """Write the outcome to the version, unless it stands there already."""
+        """Write the outcome to the version, unless it stands there already, or the version is gone."""
         key = tags.state_tag(stage)
         if version.tags.get(key) != text:
-            self._registry.set_tag(version.number, key, text)
+            with suppress(NotFound):
+                self._registry.set_tag(version.number, key, text)
 
     def _patiently(self, work: Callable[[], T]) -> T:
         pause = self._pause_seconds
@@ -173,16 +234,18 @@ class Watcher:
 
 def _message(record: Record, before: Record | None, head: str) -> str:
     what = f"{record.model} {record.parameters_version} (serial {record.serial})"
+    means = f"The alias {record.stage} means version {record.registry_version} of the registry"
+    earlier = (
+        "nothing" if before is None else f"serial {before.serial}, {before.digest}, version {before.registry_version}"
+    )
     if before is None:
-        why = f"The alias {record.stage} means version {record.registry_version} of the registry."
-        earlier = "nothing"
+        why = f"{means}."
+    elif before.registry_version != record.registry_version:
+        why = f"{means} now."
+    elif before.inputs != record.inputs:
+        why = f"The policy or the configuration of {record.stage} has changed."
     else:
-        why = (
-            f"The policy or the configuration of {record.stage} has changed."
-            if before.registry_version == record.registry_version
-            else f"The alias {record.stage} means version {record.registry_version} of the registry now."
-        )
-        earlier = f"serial {before.serial}, {before.digest}, version {before.registry_version}"
+        why = f"Somebody else had changed the files of {record.stage}."
     back = before is not None and record.serial < before.serial
     return "\n".join(
         [

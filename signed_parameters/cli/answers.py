@@ -16,10 +16,11 @@ Answer = dict[str, Any]
 
 
 class Incomplete(Exception):
-    """What a command has to say where some of its work was refused: it ends with exit status 1 then."""
+    """What a command has to say where some of its work was refused, or failed with a status of its own."""
 
-    def __init__(self, lines: list[str], answer: Answer) -> None:
+    def __init__(self, lines: list[str], answer: Answer, status: int = VerificationError.exit_code) -> None:
         super().__init__()
+        self.status = status
         self.lines = lines
         self.answer = answer
 
@@ -51,7 +52,7 @@ def command(function: Callable[P, tuple[list[str], Answer]]) -> Callable[P, None
             with ended_by_signals():
                 lines, answer = function(*arguments, **options)
         except Incomplete as incomplete:
-            lines, answer, status = incomplete.lines, incomplete.answer, VerificationError.exit_code
+            lines, answer, status = incomplete.lines, incomplete.answer, incomplete.status
         except SignedParametersError as error:
             if as_json:
                 print(json.dumps({"error": type(error).__name__, "message": str(error)}))

@@ -10,6 +10,7 @@ import click
 
 import signed_parameters as sp
 from signed_parameters.cli.answers import Answer, command
+from signed_parameters.digests import Digest
 from signed_parameters.keys.algorithms import Algorithm
 from signed_parameters.times import format_time
 
@@ -43,6 +44,7 @@ def _demands(policy: sp.TrustPolicy, now: datetime) -> list[tuple[str, str]]:
         ("model", policy.name),
         ("version", policy.version or "any"),
         ("parameters", policy.parameters_version or "any version"),
+        *([] if policy.package_digest is None else [("package", f"{policy.package_digest}, and no other")]),
         ("serial", f"{policy.minimum_serial} or later"),
         ("age", "any" if policy.maximum_age is None else f"less than {_duration(policy.maximum_age)}"),
         ("signed by", f"{policy.threshold} of {len(keys)} trusted key{'s' if len(keys) > 1 else ''}:"),
@@ -58,7 +60,7 @@ def _demands(policy: sp.TrustPolicy, now: datetime) -> list[tuple[str, str]]:
 
 def _as_object(policy: sp.TrustPolicy, now: datetime) -> Answer:
     """Return what a policy demands, under the names that its file has, but for the keys: of these, their ids."""
-    names = ("name", "version", "parameters_version", "threshold", "minimum_serial")
+    names = ("name", "version", "parameters_version", "package_digest", "threshold", "minimum_serial")
     lists = ("revoked_keys", "revoked_digests", "signature_algorithms", "digest_algorithms")
     return {
         **{name: getattr(policy, name) for name in names},
@@ -102,7 +104,13 @@ def _warnings(policy: sp.TrustPolicy, now: datetime) -> Iterator[str]:
     usable = [key for key in policy.trusted_keys if _can_count(policy, key)]
     if (counting := sum(key.counts_at(now) for key in usable)) < policy.threshold:
         yield f"no package can pass: {policy.threshold} keys have to have signed, and {counting} count now."
-    if policy.minimum_serial == 0:
+    if policy.package_digest is not None:
+        digest = Digest.parse(str(policy.package_digest))
+        if str(digest) in policy.revoked_digests:
+            yield "no package can pass: the one that it names is revoked."
+        if digest.algorithm not in policy.digest_algorithms:
+            yield f"no package can pass: the one that it names is digested by {digest.algorithm}, which is not allowed."
+    elif policy.minimum_serial == 0:
         yield "there is no minimum_serial: an older package, which was good once, passes too."
     if policy.maximum_age is None:
         yield "there is no maximum_age: a package that does not expire by itself passes for ever."

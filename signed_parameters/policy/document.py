@@ -182,6 +182,11 @@ class PolicyDocument(_Part):
         description="The one version of the parameters to accept, in quotes: YAML takes 2026_11_21 for a number. "
         "Left out: any.",
     )
+    package_digest: DigestText | None = Field(
+        default=None,
+        description="The one package to accept: blake3:... or sha256:..., as its signed statement has it. Other bytes "
+        "are refused, whoever signed them. Left out: any.",
+    )
     keys: Annotated[list[KeyItem], Field(min_length=1), _expects("a list of one key or more")] = Field(
         default=[], description="The trusted keys, each once.", json_schema_extra={"uniqueItems": True}
     )

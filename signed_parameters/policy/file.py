@@ -64,7 +64,8 @@ def _policy_of(what: str, fields: dict[str, Value], folder: Path) -> TrustPolicy
     keys = _listed_keys(what, document)
     if document.keyring is not None:
         keys += _keyring_keys(what, folder / document.keyring, {key.key_id for key in keys})
-    plain = ("name", "version", "parameters_version", "threshold", "minimum_serial", "allowed_globals")
+    texts = ("name", "version", "parameters_version", "package_digest")
+    plain = (*texts, "threshold", "minimum_serial", "allowed_globals")
     lists = ("revoked_keys", "revoked_digests", "signature_algorithms", "digest_algorithms")
     try:
         return TrustPolicy(

@@ -32,6 +32,8 @@ class TrustPolicy:
         revoked_digests: packages that are refused whoever signed them, as `blake3:HEXADECIMAL` or `sha256:...`.
         version: range of versions of the model's code, such as ">=0.1,<0.2" (PEP 440); empty for any.
         parameters_version: the one version of the parameters that is asked for; None for any.
+        package_digest: the one package that is accepted, as `blake3:HEXADECIMAL` or `sha256:...`; None for any. A
+            Digest is kept as its text. Where others may sign too, only this says which bytes are loaded.
         maximum_age: time after its creation from which a package is refused; None for never.
         allowed_globals: what pickles may import at the most, as `module:name`, whatever their signed lists say; None
             for whatever these say.
@@ -56,6 +58,7 @@ class TrustPolicy:
     signature_algorithms: Sequence[Algorithm] = tuple(Algorithm)
     digest_algorithms: Sequence[DigestAlgorithm] = tuple(DigestAlgorithm)
     limits: Limits = field(default=DEFAULT_LIMITS)
+    package_digest: Digest | str | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -100,6 +103,10 @@ class TrustPolicy:
         _parse("version", SpecifierSet, self.version, 'a range such as ">=0.1,<0.2"')
         for digest in self.revoked_digests:
             _parse("revoked_digests", Digest.parse, digest, "digests such as blake3:HEXADECIMAL")
+        if self.package_digest is not None:
+            text = str(self.package_digest) if isinstance(self.package_digest, Digest) else self.package_digest
+            _parse("package_digest", Digest.parse, text, "a digest such as blake3:HEXADECIMAL")
+            object.__setattr__(self, "package_digest", text)
         for algorithm in self.signature_algorithms:
             _parse("signature_algorithms", Algorithm, algorithm, f"some of {', '.join(Algorithm)}")
         for digest_algorithm in self.digest_algorithms:

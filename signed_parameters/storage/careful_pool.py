@@ -85,6 +85,7 @@ class CarefulPool(urllib3.PoolManager):
         check_certificate: bool = True,
         only_new: bool = False,
         answers: int | None = None,
+        xml: bool = True,
         **place: Any,
     ) -> None:
         """Prepare connections; none is made yet.
@@ -95,6 +96,7 @@ class CarefulPool(urllib3.PoolManager):
             check_certificate: whether the server's certificate is checked.
             only_new: whether objects are stored only where there are none, by a condition that the server checks.
             answers: how many answers may be read in all; None for any number.
+            xml: whether what is read here goes to a parser of XML. What declares something of its own is refused then.
             place: of the proxy, where there is one.
         """
         super().__init__(
@@ -114,6 +116,7 @@ class CarefulPool(urllib3.PoolManager):
         self._seconds = limits.download_seconds
         self._only_new = only_new
         self._answers = answers
+        self._xml = xml
 
     def _new_pool(self, *arguments: Any, **options: Any) -> urllib3.HTTPConnectionPool:
         pool = super()._new_pool(*arguments, **options)
@@ -160,7 +163,7 @@ class CarefulPool(urllib3.PoolManager):
             data += chunk
             if len(data) > _MAXIMUM_ANSWER_BYTES:
                 raise UnusableAnswer("an answer without end")
-        if b"<!" in data:
+        if self._xml and b"<!" in data:
             raise UnusableAnswer("an answer that is no plain XML")
         return bytes(data)
 

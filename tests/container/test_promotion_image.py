@@ -89,6 +89,32 @@ def test_artefacts_go_to_the_storage_and_come_from_it(open_registry: Registry) -
     assert open_registry.container.execute("import os, pwd; print(pwd.getpwuid(os.getuid()).pw_name)") == "registry\n"
 
 
+def test_the_registry_has_no_assistant_and_cannot_be_given_one(
+    open_registry: Registry, registry_image: str, launch: Start
+) -> None:
+    for path in ("assistant/config", "assistant/providers"):
+        assert open_registry.container.ask(f"/ajax-api/3.0/mlflow/{path}")[0] == 404
+    assert open_registry.container.ask("/ajax-api/3.0/mlflow/gateway/secrets/list")[0] == 501
+    other = launch(registry_image, {}, (), ["server", "--uvicorn-opts=--no-access-log"])
+    podman("wait", other.name)
+    assert other.status("ExitCode") == "2"
+    assert "Cannot specify multiple server options" in other.log()
+
+
+def test_a_new_volume_is_the_registrys(registry_image: str, storage: LocalS3Server) -> None:
+    # Docker gives a new volume the owner that its place has in the image; Podman would give it to the user in any case.
+    question = "import os; found = os.stat('/data'); print(found.st_uid, found.st_gid, oct(found.st_mode & 0o777))"
+    assert podman("run", "--rm", "--entrypoint", "python3", registry_image, "-c", question) == f"{USER} {USER} 0o700\n"
+    volume = f"registry-{secrets.token_hex(6)}"
+    try:
+        with launching() as launch:
+            database = "--backend-store-uri=sqlite:////data/mlflow.db"
+            container = run_registry(launch, registry_image, storage, [f"--volume={volume}:/data"], [database])
+            assert container.execute("import os; print(os.stat('/data/mlflow.db').st_uid)") == f"{USER}\n"
+    finally:
+        podman("volume", "rm", "--force", volume)
+
+
 def test_the_registry_knows_accounts(
     launch: Start, registry_image: str, storage: LocalS3Server, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ def seeds() -> Iterator[bytes]:
     yield f"""name: m
 version: ">=0.1,<0.2"
 parameters_version: "2026_11_21"
+package_digest: "sha256:{"0b" * 32}"
 keys:
   - "{first}"
   - key: "{second}"

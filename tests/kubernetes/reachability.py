@@ -23,6 +23,16 @@ def pod(name: str, namespace: str = NAMESPACE, objects: Manifests | None = None)
     return Peer(namespace, {"app.kubernetes.io/name": name}, labels | {"kubernetes.io/metadata.name": namespace})
 
 
+def open_network(namespace: str) -> Manifest:
+    """Return a policy that lets every pod of a namespace talk to everybody: policies add up, and none takes away."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "open", "namespace": namespace},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [{}], "egress": [{}]},
+    }
+
+
 def allowed(objects: Manifests, sender: Peer, receiver: Peer, port: int, protocol: str = "TCP") -> bool:
     """Return whether a connection is allowed. Where no policy selects a pod, everything is, as in Kubernetes."""
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]

@@ -23,6 +23,7 @@ from tests.kubernetes.manifests import FOLDER, Manifest, Manifests, build, read
 from tests.kubernetes.model_servers import load, validate
 from tests.kubernetes.pod_security import violations
 from tests.kubernetes.promoted import TEAM, settings, write_settings
+from tests.kubernetes.reachability import open_network
 
 __all__ = ["registry_server"]
 
@@ -30,6 +31,11 @@ RELEASES = ["1.37", "1.33", "1.30"]
 FILES = ["project.yaml", "application.yaml", "application_set.yaml"]
 BREAKS: list[tuple[str, str, Callable[[Any], object]]] = [
     ("project.yaml", "a misspelt list", lambda item: item["spec"].update(clusterResourcesWhitelist=[])),
+    (
+        "project.yaml",
+        "a name, where only kinds are listed",
+        lambda item: item["spec"]["namespaceResourceWhitelist"][0].update(name="rest-config"),
+    ),
     ("project.yaml", "a kind without a group", lambda item: item["spec"]["namespaceResourceWhitelist"][0].pop("group")),
     ("application.yaml", "no project", lambda item: item["spec"].pop("project")),
     ("application.yaml", "a field too high", lambda item: item["spec"].update(automated={})),
@@ -71,7 +77,7 @@ def template(directories: list[str], folder: Path) -> subprocess.CompletedProces
     helm = os.environ.get("HELM") or shutil.which("helm")
     if helm is None:
         pytest.skip("helm is not here (HELM, or on the PATH)")
-    made = load("argocd", "application_set.yaml")["spec"]["template"]
+    made = _template()
     (folder / "templates").mkdir(parents=True)
     (folder / "Chart.yaml").write_text("apiVersion: v2\nname: applications\nversion: 0.1.0\n")
     text = f"{{{{- range .Values.found }}}}\n---\n{yaml.safe_dump(made)}{{{{- end }}}}\n"
@@ -97,7 +103,7 @@ def test_every_object_fits_its_schema(name: str) -> None:
 def test_what_is_applied_fits_too_and_is_where_argo_cd_looks() -> None:
     objects = build(FOLDER / "argocd")
     assert objects.kinds() == [("AppProject", "diabetes-analysts"), ("ApplicationSet", "promoted")]
-    for item in objects:
+    for item in [*objects, *(load("argocd", name) for name in FILES)]:
         validate(item)
         assert item["metadata"]["namespace"] == "argocd"
 
@@ -128,6 +134,16 @@ def test_the_application_of_one_stage_is_the_one_that_the_set_makes(directories:
     alone = load("argocd", "application.yaml")
     (made,) = [item for item in read(done.stdout) if item["metadata"]["name"] == alone["metadata"]["name"]]
     assert made["spec"] == alone["spec"]
+
+
+def test_a_newer_commit_ends_the_retries_of_a_bad_one() -> None:
+    for spec in (load("argocd", "application.yaml")["spec"], _template()["spec"]):
+        assert spec["syncPolicy"]["retry"]["refresh"] is True
+
+
+def _template() -> Manifest:
+    found: Manifest = load("argocd", "application_set.yaml")["spec"]["template"]
+    return found
 
 
 def test_a_directory_that_is_not_as_expected_stops_the_set(tmp_path: Path) -> None:
@@ -224,6 +240,7 @@ def test_a_commit_that_goes_for_more_is_not_built_or_not_let_through(clone: tupl
     for name, changes, wanted in [
         ("elsewhere", {"namespace": "kube-system"}, {"namespace kube-system"}),
         ("role", {"resources": [kustomization["resources"][0], "extra.yaml"]}, {"kind RoleBinding"}),
+        ("network", {"resources": [kustomization["resources"][0], "network.yaml"]}, {"kind NetworkPolicy"}),
         (
             "cluster",
             {"resources": [kustomization["resources"][0], "cluster.yaml"]},
@@ -232,7 +249,7 @@ def test_a_commit_that_goes_for_more_is_not_built_or_not_let_through(clone: tupl
         (
             "whole base",
             {"resources": ["../../../kubernetes/base"]},
-            {"cluster-wide Namespace", "kind Job", "kind StatefulSet"},
+            {"cluster-wide Namespace", "kind Job", "kind NetworkPolicy", "kind StatefulSet"},
         ),
     ]:
         place = attack.with_name(f"attack-{name.replace(' ', '-')}")
@@ -241,6 +258,7 @@ def test_a_commit_that_goes_for_more_is_not_built_or_not_let_through(clone: tupl
         for file, kind in (("extra.yaml", "RoleBinding"), ("cluster.yaml", "ClusterRoleBinding")):
             head = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": "attack"}}
             (place / file).write_text(yaml.safe_dump(head | binding))
+        (place / "network.yaml").write_text(yaml.safe_dump(open_network("diabetes-staging")))
         (place / "kustomization.yaml").write_text(yaml.safe_dump(kustomization | changes))
         assert reasons(build(place)) == wanted, name
 

@@ -180,8 +180,8 @@ def test_the_settings_can_be_read_and_lead_to_what_the_manifests_make() -> None:
     port = service["spec"]["ports"][0]["port"]
     assert read.registry == f"https://registry.{service['metadata']['namespace']}.svc:{port}"
     variables = environment(objects, objects.pod("registry").containers[0], _registry(), "diabetes-analysts")
-    allowed = arguments(objects.pod("registry").containers[0], variables)
-    assert f"{read.registry.removeprefix('https://')}," in next(one for one in allowed if one.startswith("--allowed"))
+    (allowed,) = arguments({"args": [variables["MLFLOW_SERVER_ALLOWED_HOSTS"]]}, variables)
+    assert read.registry.removeprefix("https://") in allowed.split(",")
     folder = FOLDER.parent / "deployments" / read.model / "staging"
     assert Path(os.path.normpath(folder / read.base)) == FOLDER / "promotion" / "stage"
 

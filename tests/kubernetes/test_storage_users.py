@@ -1,5 +1,6 @@
 """kubernetes/teams/storage: on MinIO, each program's user may do what it needs, and no more."""
 
+import json
 import os
 import secrets
 import subprocess
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
 
 from signed_parameters import AccessDenied
+from signed_parameters.child_process import free_port
 from signed_parameters.storage import Storage, open_storage
 from signed_parameters.storage.s3 import S3Settings
 from tests.kubernetes.manifests import FOLDER, build
@@ -20,12 +24,14 @@ SCRIPT = FOLDER / "teams" / "storage" / "users.py"
 WRITES = {
     "diabetes-analysts/registry-storage": ["registry-diabetes-analysts"],
     "diabetes-analysts/publisher": ["model-packages"],
+    "diabetes-analysts/approver": [],
     "diabetes-promotion/promotion-storage": ["production-files", "staging-files"],
     "diabetes-staging/model-reader": [],
     "diabetes-production/model-reader": [],
     "heart-analysts/registry-storage": ["registry-heart-analysts"],
 }
 READS = WRITES | {
+    "diabetes-analysts/approver": ["model-packages"],
     "diabetes-promotion/promotion-storage": ["model-packages", "production-files", "staging-files"],
     "diabetes-staging/model-reader": ["staging-files"],
     "diabetes-production/model-reader": ["production-files"],
@@ -49,10 +55,15 @@ def credentials(folder: Path) -> dict[str, tuple[str, str]]:
     return made
 
 
-def run(s3_server: Any, folder: Path) -> subprocess.CompletedProcess[str]:
-    variables = {"PATH": os.environ["PATH"], **owner(s3_server)}
+def run(s3_server: Any, folder: Path, **others: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PATH": os.environ["PATH"], **owner(s3_server), **others}
     command = [sys.executable, str(SCRIPT), str(folder)]
     return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120, check=False)
+
+
+def needs_minio(s3_server: Any) -> None:
+    if not is_minio(s3_server.url):
+        pytest.skip("this S3 server is not MinIO, so users cannot be made (.ci/with_minio runs one)")
 
 
 def may(work: Any) -> bool:
@@ -64,8 +75,7 @@ def may(work: Any) -> bool:
 
 
 def test_each_user_may_do_what_it_needs_and_no_more(s3_server: Any, tmp_path: Path) -> None:
-    if not is_minio(s3_server.url):
-        pytest.skip("this S3 server is not MinIO, so users cannot be made (.ci/with_minio runs one)")
+    needs_minio(s3_server)
     made = credentials(tmp_path)
     for _ in range(2):  # it can run again
         done = run(s3_server, tmp_path)
@@ -87,6 +97,83 @@ def test_each_user_may_do_what_it_needs_and_no_more(s3_server: Any, tmp_path: Pa
                     removes.append(bucket)
         assert (user, reads, writes) == (user, READS[user], WRITES[user])
         assert removes == [bucket for bucket in writes if bucket.startswith("registry-")]
+
+
+def test_an_approver_writes_envelopes_and_nothing_else(s3_server: Any, tmp_path: Path) -> None:
+    needs_minio(s3_server)
+    made = credentials(tmp_path)
+    assert run(s3_server, tmp_path).returncode == 0
+    as_owner = open_storage("s3://model-packages", settings=s3_server.settings)
+    as_owner.write_bytes("m/1.zip", b"package", overwrite=True)
+    approver = S3Settings(s3_server.url, *made["diabetes-analysts/approver"])
+    storage = open_storage("s3://model-packages", settings=approver)
+    assert storage.read("m/1.zip", 10) == b"package"
+    for name in ("1.dsse.json", "m/1.zip.dsse.json"):
+        storage.write_bytes(name, b"one signature", overwrite=True)
+        storage.write_bytes(name, b"two signatures", overwrite=True)
+        assert not may(lambda name=name: storage.remove(name))
+        assert as_owner.read(name, 20) == b"two signatures"
+    for name in ("m/1.zip", "m/2.zip", "1.dsse.json.zip", "1.dsse.json/x", "dsse.json"):
+        assert not may(lambda name=name: storage.write_bytes(name, b"other", overwrite=True)), name
+    assert as_owner.read("m/1.zip", 10) == b"package"
+
+
+def test_with_new_credentials_the_earlier_ones_are_of_no_use(s3_server: Any, tmp_path: Path) -> None:
+    needs_minio(s3_server)
+    first, second = credentials(tmp_path / "first"), credentials(tmp_path / "second")
+    assert run(s3_server, tmp_path / "first").returncode == 0
+    administration, theirs = administrator(s3_server), []
+    for policies in (["readonly"], ["readonly", "diabetes-analysts-publisher"], []):  # users whom others made
+        pair = (secrets.token_hex(10), secrets.token_hex(10))
+        administration.user_add(*pair)
+        if policies:
+            administration.attach_policy(policies, user=pair[0])
+        theirs.append(pair[0])
+
+    def reads(pair: tuple[str, str], bucket: str) -> bool:
+        storage = open_storage(f"s3://{bucket}", settings=S3Settings(s3_server.url, *pair))
+        return may(lambda: list(storage.names()))
+
+    try:
+        for user, pair in first.items():
+            assert reads(pair, READS[user][0]), user
+        done = run(s3_server, tmp_path / "second")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.endswith("; earlier users removed: 1") for line in done.stdout.splitlines()] == [True] * len(
+            WRITES
+        )
+        for user in WRITES:
+            assert not reads(first[user], READS[user][0]), user
+            assert reads(second[user], READS[user][0]), user
+        assert set(theirs) <= set(json.loads(administration.user_list()))
+    finally:
+        for name in theirs:
+            administration.user_remove(name)
+
+
+def administrator(s3_server: Any) -> MinioAdmin:
+    provider = StaticProvider(s3_server.access_key, s3_server.secret_key)
+    return MinioAdmin(endpoint=s3_server.url.partition("://")[2], credentials=provider, secure=False)
+
+
+def test_a_storage_that_is_away_is_named(s3_server: Any, tmp_path: Path) -> None:
+    credentials(tmp_path)
+    address = f"http://127.0.0.1:{free_port()}"
+    done = run(s3_server, tmp_path, AWS_ENDPOINT_URL=address)
+    assert done.returncode == 3
+    assert f"Unavailable: {address} does not answer" in done.stderr
+    assert "Check that the server runs" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_one_access_key_is_not_given_to_two_users(s3_server: Any, tmp_path: Path) -> None:
+    credentials(tmp_path)
+    shared = (tmp_path / "diabetes-analysts/publisher/AWS_ACCESS_KEY_ID").read_text()
+    (tmp_path / "diabetes-analysts/approver/AWS_ACCESS_KEY_ID").write_text(shared)
+    done = run(s3_server, tmp_path)
+    assert done.returncode == 2
+    assert "two users" in done.stderr
+    assert shared not in done.stderr
 
 
 def test_missing_credentials_are_named(s3_server: Any, tmp_path: Path) -> None:

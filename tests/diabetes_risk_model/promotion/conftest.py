@@ -92,7 +92,8 @@ class World:
         }
         packages = f"s3://model-packages/{self.model}"
         fields: dict[str, Any] = {"registry": self.server.url, "packages": packages, "repository": self.address}
-        self.config.write_bytes(dump({**fields, "model": self.model, "stages": stages}))
+        fields |= {"model": self.model, "stages": stages}
+        self.config.write_bytes(dump(fields))
 
     def make_repository(self) -> None:
         work = self.folder / "work"
@@ -113,14 +114,27 @@ class World:
 
     def review(self, path: str, content: bytes, message: str) -> None:
         """Commit a file, as a person does."""
-        work = self.folder / "work"
+        self.pull()
+        file = self.folder / "work" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        self.push(message)
+
+    def pull(self) -> None:
+        """Bring the person's clone, `work`, up to date."""
         if git(self.bare, "for-each-ref"):
-            git(work, "pull", "--quiet", "--ff-only", "origin", "main")
-        (work / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / path).write_bytes(content)
+            git(self.folder / "work", "pull", "--quiet", "--ff-only", "origin", "main")
+
+    def push(self, message: str) -> None:
+        """Commit all that has changed in the person's clone."""
+        work = self.folder / "work"
         git(work, "add", ".")
         git(work, "commit", "--quiet", "-m", message)
         git(work, "push", "--quiet", "origin", "HEAD:main")
+
+    def tree(self) -> str:
+        """Return what the branch has, as one id."""
+        return git(self.bare, "rev-parse", "main^{tree}").strip()
 
     def ask(self, path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Ask MLflow itself."""
@@ -130,19 +144,20 @@ class World:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def register(self, serial: int, *, content: bytes = b"parameters", lies: Mapping[str, str] | None = None) -> str:
+    def register(self, serial: int, *, version: str = "", lies: Mapping[str, str] | None = None) -> str:
         """Sign and register a small package; return the version's number."""
-        version = f"2026_{serial:04}"
         file = self.folder / "parameters.bin"
-        file.write_bytes(content + str(serial).encode())
+        file.write_bytes(f"parameters{serial}{version}".encode())
+        version = version or f"2026_{serial:04}"
         package = build_package(self.folder / f"{self.model}-0.1.0-{version}.zip", files={"parameters.bin": file})
         sign_package(
             package, key=self.analyst, name=self.model, version="0.1.0", parameters_version=version, serial=serial
         )
         store(open_storage(self.settings.packages), package)
-        described = tags.describe(
-            f"{self.settings.packages}/{package.name}", self.statement(serial), self.analyst.key_id
+        statement = Statement.from_payload(
+            read_envelope(open_storage(self.settings.packages), package.name, 1 << 20).payload
         )
+        described = tags.describe(f"{self.settings.packages}/{package.name}", statement, self.analyst.key_id)
         return self.create_version({**described, **(lies or {})})
 
     def create_version(self, described: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from diabetes_risk_model.promotion import packages, tags
 from diabetes_risk_model.promotion.approval import approve
-from diabetes_risk_model.promotion.watcher import PROMOTED
+from diabetes_risk_model.promotion.watcher import PROMOTED, REFUSED
 from signed_parameters import ConfigurationError, NotFound, SigningKey, TooFewSignatures, VerificationError
 from signed_parameters.storage import open_storage
 from signed_parameters.verification import read_envelope
@@ -44,10 +44,19 @@ def test_staging_needs_no_further_signature(world):
     assert world.registry().aliases() == {"staging": number}
 
 
+def test_no_signature_is_given_that_the_stage_does_not_need(world):
+    """It would count for production too, where it was not meant."""
+    number = world.register(1)
+    assert not run(world, number, world.approver, "staging").added
+    assert signers(world) == [world.analyst.key_id]
+    world.alias("production", number)
+    assert world.once("production").state == REFUSED
+
+
 def test_one_person_alone_cannot_approve(world):
     number = world.register(1)
     for key in (None, world.analyst):
-        with pytest.raises(TooFewSignatures):
+        with pytest.raises(TooFewSignatures, match=f"promote approve {number} --alias production --key FILE"):
             run(world, number, key)
     assert world.registry().aliases() == {}
     assert signers(world) == [world.analyst.key_id]
@@ -57,7 +66,8 @@ def test_a_key_that_the_policy_does_not_trust_signs_nothing(world):
     number = world.register(1)
     with pytest.raises(ConfigurationError, match="is none that policies/production"):
         run(world, number, SigningKey.generate())
-    world.policy("production", threshold=1, revoked_keys=[world.approver.key_id])
+    keys = [str(key.verification_key) for key in (world.analyst, world.approver, SigningKey.generate())]
+    world.policy("production", threshold=2, keys=keys, revoked_keys=[world.approver.key_id])
     with pytest.raises(ConfigurationError, match="is revoked"):
         run(world, number, world.approver)
     assert signers(world) == [world.analyst.key_id]

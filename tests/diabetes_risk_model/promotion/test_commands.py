@@ -1,6 +1,7 @@
 """`diabetes-risk-model promote watch`, and `train --track` before it trains."""
 
 import http.client
+import json
 import os
 import secrets
 import signal
@@ -11,7 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from diabetes_risk_model.cli import main
+from diabetes_risk_model.promotion.watcher import REFUSED
 from diabetes_risk_model.promotion.webhooks import SECRET_VARIABLE
 from signed_parameters.child_process import ChildProcess
 
@@ -50,6 +54,47 @@ def test_a_message_wakes_the_watcher_and_a_signal_ends_it(world):
     assert world.record().serial == 1
 
 
+def test_a_stage_that_fails_does_not_hide_the_others(world):
+    world.alias("staging", world.register(1))
+    world.alias("production", "1")
+    world.review("policies/production.yaml", b"name: another\nkeys: []\n", "A mistake")
+    done = subprocess.run(
+        [COMMAND, "promote", "once", "--json", "--config", str(world.config)],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 2
+    stages = json.loads(done.stdout)["stages"]
+    assert [stage["state"] for stage in stages] == ["promoted", "failed"]
+    assert "ConfigurationError" in stages[1]["detail"]
+
+
+def test_what_is_older_than_the_deployed_is_said_when_it_is_approved(world):
+    world.register(1)
+    world.alias("staging", world.register(2))
+    world.once()
+    options = ["--alias", "staging", "--config", str(world.config)]
+    result = CliRunner().invoke(main, ["promote", "approve", "1", *options])
+    assert result.exit_code == 0, result.output
+    assert "staging has serial 2: it goes back when" in result.output
+    assert world.once().state == REFUSED
+
+
+def test_the_watcher_says_that_a_failure_is_over(world):
+    away = world.bare.with_name("away.git")
+    options = ["--config", str(world.config), "--interval", "1"]
+    with ChildProcess([COMMAND, "promote", "watch", *options], {**os.environ}) as watching:
+        assert watching.wait_for_line("registry and repository answer", SECONDS), watching.log()
+        world.bare.rename(away)
+        assert watching.wait_for_line("failed: Unavailable: the repository", SECONDS), watching.log()
+        away.rename(world.bare)
+        world.alias("staging", world.register(1))
+        assert watching.wait_for_line("staging: promoted", SECONDS), watching.log()
+    assert watching.log().count("registry and repository answer") == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -57,6 +102,7 @@ def test_a_message_wakes_the_watcher_and_a_signal_ends_it(world):
         (["train", "--track", "--key", "missing.json", "--config", "none.yaml"], "promotion settings none.yaml cannot"),
         (["promote", "watch", "--config", "none.yaml"], "promotion settings none.yaml cannot be read"),
         (["promote", "approve", "1"], "Missing option"),
+        (["promote", "approve", "v1", "--alias", "staging"], "expected the number of a registered version, found 'v1'"),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_done(tmp_path, arguments, says):

@@ -81,9 +81,8 @@ def _state(world: Any, number: str) -> tuple[Any, ...]:
     """Return all that a promotion leaves behind, without the names that differ between worlds."""
 
     def plain(text: str) -> str:
-        return re.sub(
-            r"sha256:[0-9a-f]{64}", "INPUTS", text.replace(world.model, "MODEL").replace(str(world.folder), "F")
-        )
+        text = text.replace(world.model, "MODEL").replace(str(world.folder), "F")
+        return re.sub(r"sha256:[0-9a-f]{64}|blake3-[0-9a-f]{64}", "DIGEST", text)
 
     storage = open_storage(f"s3://staging-files/{world.model}")
     stored = [(plain(name), len(storage.read(name, 1 << 20))) for name in storage.names()]

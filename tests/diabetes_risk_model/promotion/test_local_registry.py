@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import psutil
@@ -28,6 +29,9 @@ def test_it_serves_until_a_signal_and_leaves_nothing_running(tmp_path):
             ]
             url = lines[4].split("MLflow is at ")[1].split(",")[0]
             assert urllib.request.urlopen(f"{url}/health", timeout=30).read() == b"OK"
+            for path in ("mlflow/assistant/config", "mlflow/assistant/providers", "jobs/1"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    urllib.request.urlopen(f"{url}/ajax-api/3.0/{path}", timeout=30)
             family = psutil.Process(running.pid).children(recursive=True)
             assert len(family) >= 2
             os.kill(running.pid, signal.SIGTERM)

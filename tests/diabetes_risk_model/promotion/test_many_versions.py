@@ -26,7 +26,9 @@ def test_a_look_that_finds_nothing_new_fetches_no_package(world, monkeypatch):
     monkeypatch.setattr(CarefulPool, "urlopen", counted)
     assert watcher.once()[0].state == UNCHANGED
     prefix = "/api/2.0/mlflow/"
-    assert asked == [("GET", f"{prefix}registered-models/get"), ("GET", f"{prefix}model-versions/get")]
+    (*registry, (_, last_path)) = asked
+    assert registry == [("GET", f"{prefix}registered-models/get"), ("GET", f"{prefix}model-versions/get")]
+    assert last_path.endswith(".zip.dsse.json"), "whether the deployed envelope is there is one small request"
     asked.clear()
     world.alias("staging", last)
     watcher.once()

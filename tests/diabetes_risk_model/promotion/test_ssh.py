@@ -124,7 +124,7 @@ def test_a_host_that_hangs_in_the_middle_is_given_up_with_all_that_was_started(o
     before = over_ssh.head()
     with Repository(over_ssh.address, "main", seconds=5) as repository:
         head = repository.fetch()
-        commit = repository.commit(head, {"a.txt": b"a\n"}, "Change")
+        commit = repository.commit(head, "a", {"a/a.txt": b"a\n"}, "Change")
         with pytest.raises(Unavailable, match="push to end in 5 s"):
             repository.push(commit, head)
     waiting = int((tmp_path / "running").read_text())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,11 +40,10 @@ def test_what_pycaret_trained_is_tracked_and_promoted(make_world):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     client = MlflowClient(world.server.url)
-    (version,) = [
-        found
-        for found in client.search_model_versions(f"name='{MODEL_NAME}'")
-        if found.tags["signed_parameters.package_uri"].endswith(f"-{PARAMETERS_VERSION}.zip")
-    ]
+    registered = re.search(rf"registered version (\d+): {PARAMETERS_VERSION}, serial 25\n", done.stdout)
+    assert registered is not None, done.stdout
+    version = client.get_model_version(MODEL_NAME, registered[1])
+    assert version.tags["signed_parameters.package_uri"].endswith(f"-{PARAMETERS_VERSION}.zip")
     run = client.get_run(version.run_id)
     metrics = json.loads((world.folder / "build" / "artefacts" / "metrics.json").read_text())
     assert run.data.metrics["held_out/AUC"] == metrics["held_out"]["AUC"]

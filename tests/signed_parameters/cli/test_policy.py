@@ -16,6 +16,7 @@ Run = Callable[..., Any]
 Write = Callable[..., str]
 OTHER = str(sp.SigningKey.generate().verification_key)
 DIGEST = "blake3:" + "0" * 64
+PACKAGE = "sha256:" + "1" * 64
 
 
 @pytest.fixture
@@ -44,6 +45,26 @@ def test_a_policy_file_takes_the_place_of_the_options(signed: Run, write: Write,
     refused = signed(*command, "--policy", write(minimum_serial=8), code=1)
     assert refused.stderr.startswith("RolledBack: ")
     assert "UnknownKey" in signed(*command, "--policy", write(keys=[OTHER]), code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("verify", "p.zip"), ("pull", "p.zip", "out"), ("initialize", "p.zip", "out")),
+        *(("latest", "p.zip", "--key", "signing_key.json"), ("resign", "p.zip", "--key", "approver.json")),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_policy_file_that_names_one_package(signed: Run, write: Write, command: tuple[str, ...]) -> None:
+    sp.SigningKey.generate().save("approver.json")
+    told = signed.told(signed("inspect", "p.zip", "--json"))["statement"]["package_digest"]
+    digest = ":".join(*told.items())
+    before = sorted(Path().iterdir())
+    refused = signed(*command, "--policy", write(package_digest=DIGEST), code=1)
+    assert "DigestMismatch: the package has another digest than the policy names" in refused.stderr
+    assert f"expected {DIGEST}, found {digest}. The policy accepts one package only" in refused.stderr
+    assert [path for path in sorted(Path().iterdir()) if path.name != "policy.yaml"] == before
+    signed(*command, "--policy", write(package_digest=digest))
 
 
 @pytest.mark.parametrize(
@@ -133,6 +154,7 @@ def test_a_policy_is_told_in_words(signed: Run, write: Write) -> None:
     path = write(
         version=">=0.1,<0.2",
         parameters_version="1",
+        package_digest=PACKAGE,
         minimum_serial=7,
         maximum_age="48h",
         keys=[str(key.verification_key), {"key": OTHER, "status": "revoked"}],
@@ -145,6 +167,7 @@ def test_a_policy_is_told_in_words(signed: Run, write: Write) -> None:
         "policy.yaml can be used",
         "model          m\n",
         "version        >=0.1,<0.2\n",
+        f"package        {PACKAGE}, and no other\n",
         "serial         7 or later\n",
         "age            less than 2d\n",
         "signed by      1 of 2 trusted keys:\n",
@@ -163,6 +186,7 @@ def test_a_policy_is_told_as_an_object(signed: Run, write: Write) -> None:
     assert answer["policy"] == "policy.yaml"
     assert answer["warnings"] == []
     demands = answer["demands"]
+    assert demands["package_digest"] is None
     assert (demands["name"], demands["minimum_serial"], demands["maximum_age"]) == ("m", 7, "90d")
     (key,) = demands["keys"]
     assert key["key_id"] == sp.SigningKey.load("signing_key.json").key_id
@@ -180,6 +204,8 @@ def test_a_policy_is_told_as_an_object(signed: Run, write: Write) -> None:
         ({"keys": [{"key": OTHER, "status": "revoked"}]}, "no package can pass"),
         ({"revoked_keys": [sp.VerificationKey.parse(OTHER).key_id], "keys": [OTHER]}, "no package can pass"),
         ({"signature_algorithms": ["hmac-sha512"]}, "no package can pass"),
+        ({"package_digest": DIGEST, "revoked_digests": [DIGEST]}, "no package can pass: the one that it names is rev"),
+        ({"package_digest": DIGEST, "digest_algorithms": ["sha256"]}, "digested by blake3, which is not allowed"),
         ({"keys": ["env:A_SECRET"]}, "is a shared secret"),
     ],
 )
@@ -199,6 +225,11 @@ def test_what_a_policy_leaves_open_is_warned_of(
 def test_a_key_that_counts_for_longer_is_not_warned_of(signed: Run, write: Write) -> None:
     path = write(minimum_serial=7, maximum_age="90d", keys=[{"key": OTHER, "not_after": _in(31)}])
     assert "warning" not in signed("policy", path).stdout
+
+
+def test_a_policy_that_names_one_package_needs_no_minimum_serial(signed: Run, write: Write) -> None:
+    answer = signed.told(signed("policy", write(package_digest=DIGEST, maximum_age="90d"), "--json"))
+    assert (answer["warnings"], answer["demands"]["package_digest"]) == ([], DIGEST)
 
 
 def test_a_policy_that_is_not_usable_is_told_with_its_place(signed: Run, write: Write) -> None:

@@ -22,6 +22,7 @@ FULL: dict[str, Any] = {
     "name": "m",
     "version": ">=0.1,<0.2",
     "parameters_version": "2026_11_21",
+    "package_digest": "sha256:" + "0" * 64,
     "keys": [
         {
             "key": PUBLIC,
@@ -56,6 +57,7 @@ VALUES = [
     *([None], ["x"], ["ed25519"], ["ed25519", "ed25519"], ["0" * 32], {"x": 1}, {"key": "x"}, "active", SECRET, PUBLIC),
     *([PUBLIC], [PUBLIC, PUBLIC], [{"key": OTHER}], [{"key": PUBLIC}, {"key": PUBLIC}], "2027-01-01T00:00:00Z"),
     *("2027-13-01T00:00:00Z", "env:NOT_THERE", "keyring.json", ["numpy:ndarray"], ["blake3:" + "f" * 64], "x" * 129),
+    *("blake3:" + "f" * 64, "blake3:" + "F" * 64, "md5:" + "f" * 64, "sha256:" + "f" * 64),
 ]
 Load = Callable[[object], sp.TrustPolicy]
 Place = tuple[int | str, ...]

@@ -43,6 +43,7 @@ def test_everything_can_be_said(load: Load) -> None:
         name: m
         version: ">=0.1,<0.2"
         parameters_version: "2026_11_21"
+        package_digest: {DIGEST}
         keys:
           - key: {PUBLIC}
             not_before: 2026-01-01T00:00:00Z
@@ -73,6 +74,7 @@ def test_everything_can_be_said(load: Load) -> None:
         name="m",
         version=">=0.1,<0.2",
         parameters_version="2026_11_21",
+        package_digest=DIGEST,
         keys=[retired, active],
         threshold=2,
         minimum_serial=7,
@@ -217,6 +219,7 @@ def test_a_keyring_that_is_not_usable_is_named_with_the_policy(load: Load, conte
         ("minimum_serial: on", r"at minimum_serial \(line 3\): .*true or false"),
         ("minimum_serial: 1\nminimum_serial: 0", r"at minimum_serial \(line 4\): expected each key once"),
         ("limits:\n  package_bytes: 1e9", r"at limits\.package_bytes \(line 4\)"),
+        ("package_digest:", "at package_digest: expected a value, or the whole key left out, found nothing"),
         ("revoked_keys:", "at revoked_keys: expected a value, or the whole key left out, found nothing"),
         ("allowed_globals: ~", "at allowed_globals: expected a value"),
         ("limits:\n  package_bytes:", r"at limits\.package_bytes: expected a value"),
@@ -278,6 +281,14 @@ def test_what_yaml_would_take_for_something_else_is_refused(load: Load, text: st
         ({"revoked_keys": [GOOD_ID + "\n"]}, r"at revoked_keys\.0: expected a key id of 32"),
         ({"revoked_digests": ["0" * 64]}, r"at revoked_digests\.0: expected the digest of a package"),
         ({"revoked_digests": ["md5:" + "0" * 32]}, r"at revoked_digests\.0"),
+        ({"package_digest": "0" * 64}, "at package_digest: expected the digest of a package: blake3: or sha256: and"),
+        ({"package_digest": ""}, "at package_digest: expected the digest of a package"),
+        ({"package_digest": "md5:" + "0" * 32}, "at package_digest: expected the digest of a package"),
+        ({"package_digest": "blake3:" + "A" * 64}, "at package_digest: expected the digest of a package"),
+        ({"package_digest": DIGEST + "\n"}, "at package_digest: expected the digest of a package"),
+        ({"package_digest": [DIGEST]}, "at package_digest: expected the digest of a package.*found a list"),
+        ({"package_digest": None}, "at package_digest: expected a value"),
+        ({"package_digests": DIGEST}, r"unknown key package_digests: .*Did you mean package_digest\?"),
         ({"signature_algorithms": []}, "at signature_algorithms: expected a list of one or more of ed25519"),
         (
             {"signature_algorithms": ["rsa"]},

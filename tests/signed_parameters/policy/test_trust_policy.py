@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 import signed_parameters as sp
+from signed_parameters.digests import Digest, DigestAlgorithm
 
 GOOD_ID = "0" * 32
 
@@ -34,6 +35,19 @@ GOOD_ID = "0" * 32
         ("revoked_digests", ["blake3:" + "A" * 64], "blake3:HEXADECIMAL"),
         ("revoked_digests", ["md5:" + "0" * 32], "blake3:HEXADECIMAL"),
         ("revoked_digests", [None], "blake3:HEXADECIMAL"),
+        ("package_digest", "", "package_digest is not usable: expected a digest such as blake3:HEXADECIMAL, found ''"),
+        ("package_digest", "0" * 64, "package_digest is not usable"),
+        ("package_digest", ":" + "0" * 64, "package_digest is not usable"),
+        ("package_digest", "blake3:" + "0" * 63, "package_digest is not usable"),
+        ("package_digest", "blake3:" + "A" * 64, "package_digest is not usable"),
+        ("package_digest", "BLAKE3:" + "0" * 64, "package_digest is not usable"),
+        ("package_digest", "blake3:" + "0" * 64 + "\n", "package_digest is not usable"),
+        ("package_digest", "sha512:" + "0" * 64, "package_digest is not usable"),
+        ("package_digest", b"blake3:" + b"0" * 64, "package_digest is not usable"),
+        ("package_digest", ["blake3:" + "0" * 64], "package_digest is not usable"),
+        ("package_digest", Digest("md5", "0" * 64), "package_digest is not usable"),  # type: ignore[arg-type]
+        ("package_digest", 7, "package_digest is not usable"),
+        ("package_digest", False, "package_digest is not usable"),
         ("version", "0.1.0", "a range such as"),
         ("version", ">=x", "a range such as"),
         ("version", None, "version is not usable"),
@@ -50,6 +64,16 @@ def test_a_setting_that_is_not_usable_is_refused(key: sp.SigningKey, setting: st
     settings: dict[str, Any] = {"name": "m", "keys": [key.verification_key], setting: value}
     with pytest.raises(sp.ConfigurationError, match=message):
         sp.TrustPolicy(**settings)
+
+
+@pytest.mark.parametrize("algorithm", list(DigestAlgorithm))
+def test_a_named_package_is_kept_as_text(key: sp.SigningKey, algorithm: DigestAlgorithm) -> None:
+    digest = Digest(algorithm, "0" * 64)
+    by_digest, by_text = (
+        sp.TrustPolicy(name="m", keys=[key.verification_key], package_digest=given) for given in (digest, str(digest))
+    )
+    assert by_digest == by_text
+    assert by_digest.package_digest == f"{algorithm}:{'0' * 64}"
 
 
 @pytest.mark.parametrize("setting", ["keys", "revoked_keys"])
