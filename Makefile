@@ -50,8 +50,8 @@ bench: $(READY) ## Time signing, verification and the service against their base
 soak: $(READY) ## Good and bad load on the service, every answer checked (MINUTES, 10 by default).
 	$(PYTHON) -m benchmarks.soak --minutes $(or $(MINUTES),10)
 
-registry: $(READY) ## MLflow and an S3 server on this machine, until Ctrl-C (FOLDER, build/registry by default).
-	$(PYTHON) -m diabetes_risk_model.promotion.local_registry $(or $(FOLDER),build/registry)
+registry: $(READY) ## MLflow and an S3 server on this machine, until Ctrl-C (FOLDER, build/registry; PORT, 5000).
+	$(PYTHON) -m diabetes_risk_model.promotion.local_registry $(or $(FOLDER),build/registry) --port $(or $(PORT),5000)
 
 fuzz: $(READY) ## Fuzz all that reads bytes of strangers (SECONDS for each harness, 20 by default).
 	$(PYTHON) -m tests.fuzz --seconds $(or $(SECONDS),20)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from diabetes_risk_model.promotion import heartbeat as life
+from diabetes_risk_model.promotion.register_command import register
 from signed_parameters import SignedParametersError
 from signed_parameters.cli.answers import Answer, Commands, Incomplete, command
 
@@ -30,6 +31,9 @@ _config = click.option(
 @click.group(cls=Commands)
 def promote() -> None:
     """Bring registered versions to staging and production, by commits."""
+
+
+promote.add_command(register)
 
 
 @promote.command()

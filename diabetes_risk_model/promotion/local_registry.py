@@ -8,6 +8,7 @@ would run shell commands for whoever asks from this machine.
 
 import argparse
 import os
+import socket
 import sys
 import time
 import urllib.request
@@ -60,6 +61,7 @@ class LocalRegistry(Server):
     def _run(self) -> None:
         for bucket in BUCKETS:
             (self._folder / "buckets" / bucket).mkdir(parents=True, exist_ok=True)
+        _check_free(self._port)
         self.storage.start()
         self._port = self._port or free_port()
         options = {
@@ -93,6 +95,19 @@ class LocalRegistry(Server):
             else:
                 return
         raise LocalServerError(f"MLflow does not answer at {self.url}. It said:\n{child.log(20) or '(nothing)'}")
+
+
+def _check_free(port: int) -> None:
+    """Check that nobody else listens: another server's answer would be taken for MLflow's."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LocalServerError(
+                f"MLflow cannot listen on 127.0.0.1:{port}: {error.strerror}. Choose another port by --port "
+                "(make registry PORT=...), or end what is there."
+            ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ import urllib.request
 
 import psutil
 import pytest
+
+from diabetes_risk_model.promotion.local_registry import main
 
 SECONDS = 120
 
@@ -43,3 +46,14 @@ def test_it_serves_until_a_signal_and_leaves_nothing_running(tmp_path):
             time.sleep(0.1)
         assert not [process for process in family if process.is_running()]
     assert (tmp_path / "registry" / "mlflow.db").is_file()
+
+
+def test_a_port_that_is_taken_is_no_registry(tmp_path, capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert main([str(tmp_path / "registry"), "--port", str(port)]) == 1
+    told = capsys.readouterr()
+    assert f"cannot listen on 127.0.0.1:{port}" in told.err
+    assert "MLflow is at" not in told.out
