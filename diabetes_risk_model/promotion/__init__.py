@@ -2,7 +2,7 @@
 
 * `settings` -- the file that says where the registry, the packages, the Git repository and the stages are.
 * `registry` -- MLflow's model registry, over its REST interface, trusted with nothing. `tags` are what versions carry.
-* `tracking` -- `train --track`: sign and store the package, register a version. `runs` are what MLflow logs of it.
+* `tracking` -- `train --track`: sign, store and register a package. `runs` are what MLflow logs of it.
 * `approval` -- verify a version, add the approver's signature, set the alias.
 * `policies` -- the trust policy of a stage, as it was reviewed in Git, and how far back it lets a stage go.
 * `packages` -- find, check and copy the package that a version's tags lead to.
@@ -14,7 +14,7 @@
 * `check` -- tell whether a commit deploys what was reviewed and signed.
 * `webhooks` -- the registry's messages, which wake the watcher.
 * `heartbeat` -- the watcher's sign of life, for a probe.
-* `commands` -- `diabetes-risk-model promote`, and by itself `python -m diabetes_risk_model.promotion`. `register_command`
-  is what it shares with `train --track`.
+* `commands` -- `diabetes-risk-model promote`, and by itself `python -m diabetes_risk_model.promotion`.
+* `register_command` -- `promote register`, and what it shares with `train --track`.
 * `local_registry` -- an MLflow server and an S3 server on this machine: `make registry`.
 """
