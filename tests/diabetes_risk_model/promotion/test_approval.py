@@ -9,8 +9,9 @@ import pytest
 
 from diabetes_risk_model.promotion import packages, tags
 from diabetes_risk_model.promotion.approval import approve
+from diabetes_risk_model.promotion.registry import Registry
 from diabetes_risk_model.promotion.watcher import PROMOTED, REFUSED
-from signed_parameters import ConfigurationError, NotFound, SigningKey, TooFewSignatures, VerificationError
+from signed_parameters import ConfigurationError, NotFound, SigningKey, TooFewSignatures, Unavailable, VerificationError
 from signed_parameters.storage import open_storage
 from signed_parameters.verification import read_envelope
 
@@ -51,6 +52,24 @@ def test_no_signature_is_given_that_the_stage_does_not_need(world):
     assert signers(world) == [world.analyst.key_id]
     world.alias("production", number)
     assert world.once("production").state == REFUSED
+
+
+def test_an_approval_that_broke_off_is_finished_by_the_same_command(world, monkeypatch):
+    """The signature is stored before the alias is set: an alias alone would deploy nothing, and say nothing."""
+    number, set_alias = world.register(1), Registry.set_alias
+
+    def broken_off(*arguments):
+        raise Unavailable("the registry is away")
+
+    monkeypatch.setattr(Registry, "set_alias", broken_off)
+    with pytest.raises(Unavailable):
+        run(world, number, world.approver)
+    assert len(signers(world)) == 2
+    assert world.registry().aliases() == {}
+    monkeypatch.setattr(Registry, "set_alias", set_alias)
+    assert not run(world, number, world.approver).added
+    assert world.registry().aliases() == {"production": number}
+    assert len(signers(world)) == 2
 
 
 def test_one_person_alone_cannot_approve(world):
