@@ -23,6 +23,7 @@ SECRET_FILES = re.compile(
 )
 # Keys that everybody knows: GnuTLS has them in itself for its self-test.
 _PUBLISHED = re.compile(r"/usr/lib/[^/]+/libgnutls\.so\.[0-9.]+")
+_VOLUME = PurePosixPath("/data")  # where a volume comes: empty, and the one folder of the service's user
 _LARGEST_TEXT = 4_000_000
 _PROGRAMS = ("bin", "sbin")
 _PACKAGES = ("packages", "site-packages", "dist-packages", "python-wheels")
@@ -54,7 +55,7 @@ def _broken_by_name(path: PurePosixPath, file: tarfile.TarInfo) -> Iterator[str]
         yield "setuid"
     if not file.issym() and file.mode & stat.S_IWOTH and not (file.isdir() and file.mode & stat.S_ISVTX):
         yield "writable by all"
-    if file.uid == 10001 or file.gid == 10001:
+    if (file.uid == 10001 or file.gid == 10001) and not (file.isdir() and path == _VOLUME):
         yield "of the service's user"
     if program and COMPILERS.fullmatch(name):
         yield "compiler"

@@ -31,6 +31,8 @@ def _archive(
         ("writable by all", "opt/service/packages/a.py", 0o666, 0, False),
         ("writable by all", "srv", 0o777, 0, True),
         ("of the service's user", "opt/service/application/a.py", 0o644, 10001, False),
+        ("of the service's user", "data/a.db", 0o600, 10001, False),
+        ("of the service's user", "opt/data", 0o700, 10001, True),
         ("compiler", "usr/bin/gcc", 0o755, 0, False),
         ("compiler", "usr/bin/x86_64-linux-gnu-g++-12", 0o755, 0, False),
         ("privilege", "usr/bin/sudo", 0o755, 0, False),
