@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from signed_parameters import SignedParametersError
+from signed_parameters import ConfigurationError, SignedParametersError
 from signed_parameters.cli.answers import Answer, command
 
 if TYPE_CHECKING:
@@ -35,7 +35,14 @@ def register(folder: Path, key: str, serial: int | None, config: Path | None) ->
 
     It finishes what broke off, too: what is stored or registered already stays as it is.
     """
-    from diabetes_risk_model.promotion.tracking import track
+    try:
+        from diabetes_risk_model.promotion.tracking import track
+    except ModuleNotFoundError as error:  # as in the watcher's image
+        raise ConfigurationError(
+            "what training needs is not installed here",
+            found=f"no module {error.name}",
+            remedy="Run this where the model was trained.",
+        ) from None
 
     settings, signer = open_registration(key, config)
     tracked = track(folder, settings, key=signer, out=PACKAGES, serial=serial)

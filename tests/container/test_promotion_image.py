@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -217,3 +218,15 @@ def test_a_host_that_is_not_pinned_gets_nothing(world: World, watcher: Any, tmp_
     assert "AccessDenied: the host of the repository" in container.log()
     assert "Traceback" not in container.log()
     assert world.head() == head
+
+
+def test_it_checks_a_commit_and_says_what_it_cannot_do(world: World, watcher: Any, promotion_image: str) -> None:
+    world.alias("staging", world.register(1))
+    assert world.once().state == "promoted"
+    container = watcher("check")
+    podman("wait", container.name)
+    assert container.status("ExitCode") == "0", container.log()
+    assert "staging: good: serial 1" in container.log()
+    command = ["run", "--rm", "--network=none", promotion_image, "register", "/tmp/trained", "--key", "/tmp/none.json"]
+    done = subprocess.run(["podman", *command], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, "Run this where the model was trained." in done.stderr) == (2, True), done.stderr
