@@ -220,7 +220,10 @@ def test_a_host_that_is_not_pinned_gets_nothing(world: World, watcher: Any, tmp_
     assert world.head() == head
 
 
-def test_it_checks_a_commit_and_says_what_it_cannot_do(world: World, watcher: Any, promotion_image: str) -> None:
+def test_it_checks_a_commit_and_says_what_it_cannot_do(
+    world: World, sshd: SshServer, watcher: Any, promotion_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", sshd.command())
     world.alias("staging", world.register(1))
     assert world.once().state == "promoted"
     container = watcher("check")
