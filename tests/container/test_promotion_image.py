@@ -143,7 +143,7 @@ def test_the_registry_knows_accounts(
 
 
 @pytest.fixture
-def world(open_registry: Registry, sshd: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(open_registry: Registry, sshd: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A model, whose watcher is to reach the repository over SSH."""
     for name, value in open_registry.storage.environment().items():
         monkeypatch.setenv(name, value)
@@ -154,7 +154,9 @@ def world(open_registry: Registry, sshd: SshServer, tmp_path: Path, monkeypatch:
     world.make_repository()
     world.reach_over_ssh(sshd)
     world.ask("registered-models/create", {})
-    return world
+    yield world
+    for repository in world.repositories:
+        repository.__exit__(None, None, None)
 
 
 @pytest.fixture
