@@ -68,8 +68,13 @@ def test_every_path_that_is_named_exists() -> None:
     assert len(named) > 12
     for path in named:
         assert (ROOT / path).exists(), path
-    for path in re.findall(r"\]\(([^)]+)\)", TEXT):
-        assert (FOLDER / "argocd" / path).exists(), path
+    for address in re.findall(r"\]\(([^)]+)\)", TEXT):
+        path, _, heading = address.partition("#")
+        page = FOLDER / "argocd" / path
+        assert page.exists(), address
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+            assert heading in {text.lower().replace(" ", "-") for text in headings}, address
 
 
 def test_what_is_applied_can_be_built_and_every_object_that_is_named_exists() -> None:
