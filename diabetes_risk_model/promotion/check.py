@@ -4,12 +4,13 @@ Git takes a commit from whoever may push. This tells whether the watcher would h
 the pods verify theirs: envelopes are enough to know what was signed, and by whom.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from diabetes_risk_model.promotion.git import Git
 from diabetes_risk_model.promotion.packages import deployed_folder
 from diabetes_risk_model.promotion.record import FILE, Record
-from diabetes_risk_model.promotion.rendering import Inputs
+from diabetes_risk_model.promotion.rendering import Inputs, deployment_folder
 from diabetes_risk_model.promotion.settings import PromotionSettings
 from diabetes_risk_model.promotion.stages import StageFiles
 from signed_parameters import DigestMismatch, NotFound, TooLarge, TrustPolicy, VerificationError
@@ -48,18 +49,31 @@ def check(settings: PromotionSettings, git: Git, commit: str, after: str | None 
         StorageError: an envelope could not be asked for.
         ConfigurationError: a policy, a record or the service's configuration is not usable.
     """
-    return tuple(
+    looked = [
         _look(
             StageFiles(git, commit, settings, stage),
             None if after is None else StageFiles(git, after, settings, stage),
         )
         for stage in settings.stages
-    )
+    ]
+    return (*looked, *_strays(settings, git, commit))
+
+
+def _strays(settings: PromotionSettings, git: Git, commit: str) -> Iterator[Finding]:
+    """Find what lies beside the stages, where Argo CD might take it for one."""
+    folder = deployment_folder(settings.model, "")
+    names = {path.removeprefix(folder).partition("/")[0] for path in git.files(commit, folder.rstrip("/"), 0)}
+    for name in sorted(names - settings.stages.keys()):
+        yield Finding(name, REFUSED, f"{folder}{name} belongs to no stage. {_REMEDY}")
 
 
 def _look(files: StageFiles, before: StageFiles | None) -> Finding:
     stage = files.name
     if not files.deployed:
+        if before is not None and before.deployed:
+            return Finding(
+                stage, REFUSED, f"{files.folder} was removed, and with it how far the stage had come. {_REMEDY}"
+            )
         return Finding(stage, EMPTY, "nothing is deployed")
     try:
         record, inputs = files.record, files.inputs
@@ -82,7 +96,7 @@ def _look(files: StageFiles, before: StageFiles | None) -> Finding:
 
 
 def _check_envelope(inputs: Inputs, record: Record, policy: TrustPolicy) -> None:
-    """Compare a record with what was signed of the package that it names."""
+    """Compare a record with what was signed of the package that it names, and with what it was rendered from."""
     bucket = inputs.settings.stage(inputs.stage).bucket
     folder, _, name = record.package.rpartition("/")
     if not folder.startswith(f"{bucket}/"):
@@ -98,6 +112,7 @@ def _check_envelope(inputs: Inputs, record: Record, policy: TrustPolicy) -> None
         ("package", f"{folder}/{signed.package_name}", record.package),
         ("model", signed.name, record.model),
         ("stage", inputs.stage, record.stage),
+        ("inputs", inputs.digest(), record.inputs),
         ("digest", str(signed.package_digest), record.digest),
         ("serial", str(signed.serial), str(record.serial)),
         ("parameters version", signed.parameters_version, record.parameters_version),
@@ -106,7 +121,7 @@ def _check_envelope(inputs: Inputs, record: Record, policy: TrustPolicy) -> None
     for what, expected, claimed in claims:
         if claimed != expected:
             raise DigestMismatch(
-                f"the {what} in the record of {inputs.stage} does not agree with the signed statement",
+                f"what the record of {inputs.stage} says is not so: {what}",
                 expected=expected,
                 found=claimed,
                 remedy=_REMEDY,

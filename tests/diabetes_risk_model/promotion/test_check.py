@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -132,10 +133,14 @@ ATTACKS: list[tuple[Callable[[Any], None], str]] = [
     (remove_record, "DigestMismatch: there is no record"),
     (deploy_own, "UnknownKey"),
     (deploy_own_and_trust_it, "DigestMismatch: .*trust_policy.yaml"),
-    (lie("serial", 7), "DigestMismatch: the serial in the record"),
-    (lie("parameters_version", "2031"), "DigestMismatch: the parameters version in the record"),
-    (lie("signed_by", ["0" * 32]), "DigestMismatch: the signers in the record"),
-    (lie("digest", "blake3:" + "0" * 64), "DigestMismatch: the digest in the record"),
+    (lie("serial", 7), "DigestMismatch: what the record of staging says is not so: serial"),
+    (
+        lie("parameters_version", "2031"),
+        "DigestMismatch: what the record of staging says is not so: parameters version",
+    ),
+    (lie("signed_by", ["0" * 32]), "DigestMismatch: what the record of staging says is not so: signers"),
+    (lie("digest", "blake3:" + "0" * 64), "DigestMismatch: what the record of staging says is not so: digest"),
+    (lie("inputs", "sha256:" + "0" * 64), "DigestMismatch: what the record of staging says is not so: inputs"),
     (lie("package", "s3://elsewhere/m.zip"), "DigestMismatch: the package in the record"),
 ]
 
@@ -147,6 +152,24 @@ def test_a_commit_that_the_watcher_would_not_make_is_refused(promoted, attack, r
     finding = found(promoted)["staging"]
     assert finding.state == checks.REFUSED
     assert re.match(reason, finding.detail.replace("\n", " ")), finding.detail
+
+
+def test_a_folder_beside_the_stages_is_refused(promoted):
+    """Argo CD takes every folder there for a stage."""
+    shutil.copytree(folder(promoted), folder(promoted).parent / "extra")
+    promoted.push("An attack")
+    findings = found(promoted)
+    assert findings["staging"].state == checks.GOOD
+    assert (findings["extra"].state, "belongs to no stage" in findings["extra"].detail) == (checks.REFUSED, True)
+
+
+def test_a_stage_that_is_removed_is_refused(promoted):
+    """With nothing there, the next commit could deploy what is older."""
+    before = promoted.head()
+    shutil.rmtree(folder(promoted))
+    promoted.push("An attack")
+    assert found(promoted)["staging"].state == checks.EMPTY
+    assert found(promoted, before)["staging"].state == checks.REFUSED
 
 
 def test_a_stage_that_goes_back_is_refused_unless_its_policy_says_so(promoted):
@@ -212,6 +235,7 @@ def guarded(promoted):
     pushed_by = f"if [ -e {shlex.quote(str(reviews(promoted)))} ]; then export PUSHED_BY=reviewer; fi\n"
     file = promoted.bare / "hooks" / "pre-receive"
     file.parent.mkdir(exist_ok=True)
+    hook = hook.replace("deployments/diabetes_risk_model", f"deployments/{promoted.model}")
     file.write_text(hook.replace("\n", f"\n{exports}{pushed_by}", 1))
     file.chmod(0o755)
     return promoted
@@ -238,10 +262,10 @@ def test_the_hook_refuses_a_forged_stage(guarded, attack):
 
 
 def test_the_hook_refuses_what_is_outside_of_the_deployments(guarded):
-    for path in ("policies/staging.yaml", "kubernetes/base/deployment.yaml", "deployments2/x", "new"):
+    for path in ("policies/staging.yaml", "kubernetes/base/deployment.yaml", "deployments/evil/staging/x", "new"):
         guarded.pull()
         file = guarded.folder / "work" / path
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("name: another\n")
         assert f"and not {path}" in refused(guarded)
         git(guarded.folder / "work", "reset", "--quiet", "--hard", "origin/main")
