@@ -45,19 +45,20 @@ class Git:
         broken: whether a command was killed, which may have left locks behind.
     """
 
-    def __init__(self, folder: str, address: str = "", *, seconds: float = _SECONDS) -> None:
+    def __init__(self, folder: str, address: str = "", *, seconds: float = _SECONDS, kept: Sequence[str] = ()) -> None:
         """Describe it; nothing is run yet.
 
         Args:
             folder: of the repository: a bare one, or a `.git`.
             address: what messages call it; the folder by default.
             seconds: how long one command may take. It ends then, with all that it has started.
+            kept: variables of the environment that Git is to see, besides the usual ones.
         """
         self.folder = folder
         self.broken = False
         self.address = address or folder
         self._seconds = seconds
-        self._environment = {name: os.environ[name] for name in (*_KEPT, *_OF_A_PUSH) if name in os.environ} | {
+        self._environment = {name: os.environ[name] for name in (*_KEPT, *kept) if name in os.environ} | {
             "GIT_DIR": folder,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
@@ -206,7 +207,7 @@ def local() -> Git:
         NotFound: there is none.
     """
     if named := os.environ.get("GIT_DIR"):
-        return Git(os.path.abspath(named))
+        return Git(os.path.abspath(named), kept=_OF_A_PUSH)
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / ".git").exists():
