@@ -85,31 +85,35 @@ def _state(world: Any, number: str) -> tuple[Any, ...]:
         return re.sub(r"sha256:[0-9a-f]{64}|blake3-[0-9a-f]{64}", "DIGEST", text)
 
     storage = open_storage(f"s3://staging-files/{world.model}")
-    stored = [(plain(name), len(storage.read(name, 1 << 20))) for name in storage.names()]
+    stored = sorted((plain(name), len(storage.read(name, 1 << 20))) for name in storage.names())
     files = {name: plain(text) for name, text in world.deployed().items()}
     return files, [plain(subject) for subject in world.commits()], stored, world.tag(number)
 
 
 @pytest.fixture
-def start(make_world: Callable[..., Any]) -> Callable[[], tuple[Any, str]]:
-    """Make a world in which one version waits to be promoted."""
+def start(make_world: Callable[..., Any]) -> Callable[..., tuple[Any, str]]:
+    """Make a world in which one version waits to be promoted: the first, or one after others."""
 
-    def make() -> tuple[Any, str]:
+    def make(versions: int = 1) -> tuple[Any, str]:
         world = make_world(f"m{os.urandom(6).hex()}")
-        number = world.register(1)
+        for serial in range(1, versions):
+            world.alias("staging", world.register(serial))
+            assert world.once().state == PROMOTED
+        number = world.register(versions)
         world.alias("staging", number)
         return world, number
 
     return make
 
 
-def test_killed_at_any_step_the_next_run_ends_in_the_same_state(start):
-    undisturbed, number = start()
+@pytest.mark.parametrize("versions", [1, 2])
+def test_killed_at_any_step_the_next_run_ends_in_the_same_state(start, versions):
+    undisturbed, number = start(versions)
     assert undisturbed.once().state == PROMOTED
     expected = _state(undisturbed, number)
     points = 0
     for last in range(1, MOST_POINTS):
-        world, number = start()
+        world, number = start(versions)
         if not _run_until(world, last):
             break
         points = last
