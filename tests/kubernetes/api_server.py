@@ -31,22 +31,38 @@ class ApiServer:
         if not os.access(program, os.X_OK):
             pytest.skip("Kubernetes' control plane is not here (TEST_CONTROL_PLANE)")
         self._folder, self._program = folder, program
+        self.configuration = folder / "kubeconfig"
         self._token = secrets.token_hex(16)
         self._children: list[ChildProcess] = []
         self._resources: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def apply(self, item: Manifest, namespace: str = "") -> Manifest:
         """Apply an object as `kubectl apply --server-side` does, refusing unknown fields; return what is stored."""
-        plural, namespaced = self._find(item["apiVersion"], item["kind"])
-        metadata = item["metadata"]
-        place = f"/namespaces/{metadata.get('namespace') or namespace}" if namespaced else ""
-        path = f"{_group(item['apiVersion'])}{place}/{plural}/{metadata['name']}"
         query = f"?fieldManager={_MANAGER}&fieldValidation=Strict&force=true"
-        return self.ask("PATCH", path + query, item, kind="application/apply-patch+yaml")
+        return self.ask("PATCH", self._path(item, namespace) + query, item, kind="application/apply-patch+yaml")
+
+    def find(self, item: Manifest, namespace: str = "") -> Manifest:
+        """Return what is stored of an object."""
+        return self.ask("GET", self._path(item, namespace))
 
     def apply_all(self, objects: Manifests) -> list[Manifest]:
         """Apply objects, namespaces first; return what is stored."""
         return [self.apply(item) for item in sorted(objects, key=lambda item: item["kind"] != "Namespace")]
+
+    def define(self, definition: Manifest) -> None:
+        """Apply the definition of a kind of objects, and wait until there can be some."""
+        self.apply(definition)
+        spec = definition["spec"]
+        version, names = f"{spec['group']}/{spec['versions'][0]['name']}", spec["names"]
+        self._resources[version, names["kind"]] = names["plural"], spec["scope"] == "Namespaced"
+
+        def can_be_asked() -> bool:
+            try:
+                return self.items(f"/apis/{version}/{names['plural']}") == []
+            except Refused:
+                return False
+
+        wait_until(can_be_asked, f"{names['kind']} is served")
 
     def ask(
         self,
@@ -64,9 +80,9 @@ class ApiServer:
         """
         given = {"Authorization": f"Bearer {self._token}", "Content-Type": kind, **(headers or {})}
         response = self._pool.request(method, path, json=body, headers=given, retries=False, timeout=SECONDS)
-        answer: Manifest = response.json()
         if response.status >= 400:
-            raise Refused(response.status, answer["message"])
+            raise Refused(response.status, response.data.decode())
+        answer: Manifest = response.json()
         return answer
 
     def items(self, path: str) -> list[Manifest]:
@@ -85,6 +101,14 @@ class ApiServer:
         }
         answer = self.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         return bool(answer["status"]["allowed"])
+
+    def run(self, name: str, *options: str, environment: Mapping[str, str] | None = None) -> ChildProcess:
+        """Start one of the program's parts, which ends with the cluster."""
+        command, given = [self._program, name, *options], {**os.environ, **(environment or {})}
+        child = ChildProcess(command, given, folder=self._folder)
+        child.start()
+        self._children.append(child)
+        return child
 
     def __enter__(self) -> Self:
         try:
@@ -106,7 +130,7 @@ class ApiServer:
         tokens.write_text(f"{self._token},admin,admin,system:masters\n")
         key.touch(mode=0o600)
         key.write_text(_private_key())
-        self._run(
+        self.run(
             "etcd",
             f"--data-dir={self._folder / 'etcd'}",
             f"--listen-client-urls={clients}",
@@ -117,7 +141,7 @@ class ApiServer:
             "--unsafe-no-fsync",
         )
         certificates = self._folder / "certificates"
-        self._run(
+        self.run(
             "kube-apiserver",
             f"--etcd-servers={clients}",
             "--bind-address=127.0.0.1",
@@ -135,20 +159,14 @@ class ApiServer:
         own = str(certificates / "apiserver.crt")
         self._pool = urllib3.HTTPSConnectionPool("127.0.0.1", self._port, ca_certs=own)
         wait_until(self._is_ready, "the API server is ready")
-        configuration = self._folder / "kubeconfig"
-        configuration.touch(mode=0o600)
-        configuration.write_text(_KUBECONFIG.format(port=self._port, token=self._token))
-        self._run(
+        self.configuration.touch(mode=0o600)
+        self.configuration.write_text(_KUBECONFIG.format(port=self._port, token=self._token))
+        self.run(
             "kube-controller-manager",
-            f"--kubeconfig={configuration}",
+            f"--kubeconfig={self.configuration}",
             f"--service-account-private-key-file={key}",
             "--secure-port=0",
         )
-
-    def _run(self, name: str, *options: str) -> None:
-        child = ChildProcess([self._program, name, *options], dict(os.environ), folder=self._folder)
-        child.start()
-        self._children.append(child)
 
     def _is_ready(self) -> bool:
         assert all(child.running for child in self._children), self._children[-1].log(20)
@@ -158,6 +176,12 @@ class ApiServer:
             time.sleep(0.1)
             return False
         return answer.status == 200
+
+    def _path(self, item: Manifest, namespace: str) -> str:
+        plural, namespaced = self._find(item["apiVersion"], item["kind"])
+        metadata = item["metadata"]
+        place = f"/namespaces/{metadata.get('namespace') or namespace}" if namespaced else ""
+        return f"{_group(item['apiVersion'])}{place}/{plural}/{metadata['name']}"
 
     def _find(self, version: str, kind: str) -> tuple[str, bool]:
         """Return the resource of a kind, and whether it is one of a namespace's."""

@@ -3,7 +3,6 @@
 import fnmatch
 import os
 import re
-import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,13 +15,11 @@ import pytest
 import yaml
 
 from diabetes_risk_model.promotion.local_registry import LocalRegistry
-from diabetes_risk_model.promotion.watcher import PROMOTED
-from signed_parameters import SigningKey
 from tests.diabetes_risk_model.promotion.conftest import World, git, registry_server
 from tests.kubernetes.manifests import FOLDER, Manifest, Manifests, build, read
 from tests.kubernetes.model_servers import load, validate
 from tests.kubernetes.pod_security import violations
-from tests.kubernetes.promoted import TEAM, settings, write_settings
+from tests.kubernetes.promoted import TEAM, promoted_world, settings
 from tests.kubernetes.reachability import open_network
 
 __all__ = ["registry_server"]
@@ -170,25 +167,8 @@ def test_nothing_is_deleted_with_a_folder_or_with_the_set_and_nothing_makes_a_na
 
 @pytest.fixture(scope="module")
 def committed(registry_server: LocalRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A world whose watcher has promoted a version to both stages, by the team's settings."""
-    folder = tmp_path_factory.mktemp("committed")
-    world = World(folder, registry_server, f"m{secrets.token_hex(6)}", SigningKey.generate(), SigningKey.generate())
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in registry_server.storage.environment().items():
-            patch.setenv(name, value)
-        world.write_settings()
-        world.make_repository()
-        world.ask("registered-models/create", {})
-        write_settings(world)
-        number = world.register(1)
-        world.policy("production")
-        for stage in settings()["stages"]:
-            world.alias(stage, number)
-        outcomes = world.watcher().once()
-        assert [outcome.state for outcome in outcomes] == [PROMOTED] * len(settings()["stages"]), outcomes
+    with promoted_world(tmp_path_factory.mktemp("committed"), registry_server) as world:
         yield world
-    for repository in world.repositories:
-        repository.__exit__(None, None, None)
 
 
 @pytest.fixture
