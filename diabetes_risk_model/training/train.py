@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from diabetes_risk_model.data.columns import AGE, BMI, GENERAL_HEALTH, INCOME, TARGET
 from diabetes_risk_model.training.errors import SelectionError, TrainingError
 from diabetes_risk_model.training.profiles import Profile, find_profile
-from diabetes_risk_model.training.quiet import import_pycaret, pycaret_call
+from diabetes_risk_model.training.quiet import import_pycaret, pycaret_call, quiet
 from diabetes_risk_model.training.reuse import FittedSteps
 
 if TYPE_CHECKING:
@@ -144,14 +144,16 @@ def prepare(
         )
         summary = experiment.pull().set_index("Description")
         summary.loc["Feature selection estimator"] = f"lightgbm, splits that gain {SELECTION_GAIN} or more"
-    check_selection(tuple(experiment.X_train_transformed.columns))
+    with quiet():  # joblib complains of slow disks
+        train, test = experiment.X_train_transformed, experiment.X_test_transformed
+    check_selection(tuple(train.columns))
     return Experiment(
         experiment,
         profile,
         seed,
         rows=len(frame),
-        train_rows=len(experiment.X_train_transformed),
-        test_rows=len(experiment.X_test_transformed),
+        train_rows=len(train),
+        test_rows=len(test),
         summary=summary,
         workers=workers,
         _fitted=fitted,

@@ -1,8 +1,12 @@
+import math
 import os
+import warnings
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+from joblib.memory import MemorizedFunc
+from pycaret.internal.memory import FastMemorizedFunc
 
 from diabetes_risk_model.data.sources import Survey, load_survey
 from diabetes_risk_model.training.errors import SelectionError, TrainingError
@@ -59,3 +63,12 @@ def test_gradient_boosting_on_the_real_survey_reaches_its_scores():
         "AUC": 0.807,
         "F1": 0.746,
     }
+
+
+@pytest.mark.training
+def test_a_slow_disk_brings_no_warnings(survey, small, monkeypatch):
+    """joblib gives one where keeping a result takes long. Here any time is long, wherever warnings are not silenced."""
+    least = property(lambda function: math.inf if warnings.filters[0][0] == "ignore" else -1.0, lambda *given: None)
+    monkeypatch.setattr(FastMemorizedFunc, "min_time_to_cache", least, raising=False)
+    monkeypatch.setattr(MemorizedFunc._persist_input, "__defaults__", (-1.0,))
+    assert prepare(survey, small).test_rows > 0
