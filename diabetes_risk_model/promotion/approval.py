@@ -11,6 +11,7 @@ from diabetes_risk_model.promotion.repository import Repository
 from diabetes_risk_model.promotion.settings import PromotionSettings
 from diabetes_risk_model.promotion.stages import StageFiles
 from signed_parameters import ConfigurationError, SigningKey, Statement, TooFewSignatures, TrustPolicy, resign
+from signed_parameters.digests import Digest
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import open_storage
 from signed_parameters.verification import find_trusted
@@ -40,6 +41,7 @@ def approve(
     number: str,
     alias: str,
     key: SigningKey | None,
+    digest: Digest | None = None,
 ) -> Approved:
     """Let an alias mean a version, after the package was verified and, with a key, signed by the approver too.
 
@@ -55,9 +57,11 @@ def approve(
         number: of the version.
         alias: name of a stage.
         key: the approver's; None where the policy is fulfilled without.
+        digest: of the package that was looked at before; None for whatever package the version means now.
 
     Raises:
-        VerificationError: the package is refused; TooFewSignatures where others have to sign it too.
+        VerificationError: the package is refused, or another one than was looked at; TooFewSignatures where others
+            have to sign it too.
         StorageError: something could not be had or written.
         ConfigurationError: there is no such stage, or the key is not one that its policy trusts.
     """
@@ -72,7 +76,8 @@ def approve(
         )
     version = registry.version(number)
     with packages.private_folder() as folder:
-        checked = packages.fetch(version, settings.packages, replace(policy, threshold=1), folder)
+        known = replace(policy, threshold=1, package_digest=digest or policy.package_digest)
+        checked = packages.fetch(version, settings.packages, known, folder)
         wanted = key is not None and len(checked.key_ids) < policy.threshold
         added = key is not None and wanted and bool(resign(checked.file, key=key, trusted=policy).signed)
         if added:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from diabetes_risk_model.promotion.repository import Repository
     from diabetes_risk_model.promotion.settings import PromotionSettings
     from diabetes_risk_model.promotion.watcher import Outcome, Watcher
+    from signed_parameters.digests import Digest
 
 _SMALLEST_PAUSE_SECONDS = 1.0
 _life_file = click.Path(path_type=Path, dir_okay=False)
@@ -38,28 +39,61 @@ promote.add_command(register)
 
 @promote.command()
 @click.argument("version")
-@click.option("--alias", required=True, help="The stage: staging, production, or as the settings name them.")
-@click.option("--key", default=None, help="File of the approver's signing key, or env:NAME. Needed for a signature.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder for the model card, plots and figures.",
+)
 @_config
 @command
-def approve(version: str, alias: str, key: str | None, config: Path | None) -> tuple[list[str], Answer]:
+def show(version: str, out: Path | None, config: Path | None) -> tuple[list[str], Answer]:
+    """Verify VERSION's package, and tell what it is and what each stage would make of it. Changes nothing.
+
+    For whoever is to approve it. Everything comes out of the signed package, and nothing out of the registry.
+    """
+    from diabetes_risk_model.promotion.registry import open_registry
+    from diabetes_risk_model.promotion.review import describe, review, tell
+    from diabetes_risk_model.promotion.settings import load_settings, settings_path
+
+    _check_number(version)
+    settings = load_settings(config or settings_path())
+    registry = open_registry(settings.registry, settings.model, local=settings.registry_is_local)
+    with open_repository(settings) as repository:
+        found = review(settings, registry, repository, version, out)
+    lines = tell(version, found)
+    if out is not None:
+        lines.insert(-1, f"model card, plots and figures: {out}")
+    return lines, {"version": version, **describe(found)}
+
+
+@promote.command()
+@click.argument("version")
+@click.option("--alias", required=True, help="The stage: staging, production, or as the settings name them.")
+@click.option("--key", default=None, help="File of the approver's signing key, or env:NAME. Needed for a signature.")
+@click.option("--digest", default=None, help="Refuse any package but this, as `promote show` told it.")
+@_config
+@command
+def approve(
+    version: str, alias: str, key: str | None, digest: str | None, config: Path | None
+) -> tuple[list[str], Answer]:
     """Verify VERSION, add the approver's signature to its envelope, and let the alias mean it.
 
     The alias is set when there are as many signatures as the stage's policy asks for. Exit status 1: refused.
     """
     from diabetes_risk_model.promotion.approval import approve as run
     from diabetes_risk_model.promotion.approval import describe
-    from diabetes_risk_model.promotion.registry import NUMBER, open_registry
+    from diabetes_risk_model.promotion.registry import open_registry
     from diabetes_risk_model.promotion.settings import load_settings, settings_path
     from signed_parameters.cli.passphrases import signing_key
 
-    if not NUMBER.fullmatch(version):
-        raise click.UsageError(f"VERSION is not usable: expected the number of a registered version, found {version!r}")
+    _check_number(version)
+    looked_at = None if digest is None else _digest(digest)
     settings = load_settings(config or settings_path())
     signer = None if key is None else signing_key(key)
     registry = open_registry(settings.registry, settings.model, local=settings.registry_is_local)
     with open_repository(settings) as repository:
-        approved = run(settings, registry, repository, version, alias, signer)
+        approved = run(settings, registry, repository, version, alias, signer, looked_at)
     statement = approved.statement
     lines = [
         f"approved version {version} for {alias}: {statement.parameters_version}, serial {statement.serial}",
@@ -213,6 +247,22 @@ def _pausing(host: str, port: int | None) -> Iterator[Callable[[float], object]]
 
     with Wakener(os.environ.get(SECRET_VARIABLE, ""), host, port) as wakener:
         yield wakener.wait
+
+
+def _check_number(version: str) -> None:
+    from diabetes_risk_model.promotion.registry import NUMBER
+
+    if not NUMBER.fullmatch(version):
+        raise click.UsageError(f"VERSION is not usable: expected the number of a registered version, found {version!r}")
+
+
+def _digest(text: str) -> Digest:
+    from signed_parameters.digests import Digest
+
+    try:
+        return Digest.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--digest is not usable: {error}") from None
 
 
 def _answer(outcome: Outcome) -> Answer:

@@ -8,7 +8,7 @@ from diabetes_risk_model.promotion.policies import MAXIMUM_BYTES, StagePolicy, p
 from diabetes_risk_model.promotion.record import FILE, Record
 from diabetes_risk_model.promotion.rendering import Inputs, deployment_folder, render
 from diabetes_risk_model.promotion.settings import PromotionSettings
-from signed_parameters import TrustPolicy
+from signed_parameters import RolledBack, Statement, TrustPolicy
 
 _FOLDER_BYTES = 1 << 20
 
@@ -82,3 +82,19 @@ class StageFiles:
         if self.record is None or self.lets_go_back(inputs):
             return inputs.policy.demands
         return inputs.policy.with_floor(self.record.serial)
+
+    def check_order(self, statement: Statement) -> None:
+        """Refuse another package with the serial of what is deployed: nothing says which of the two is newer.
+
+        Raises:
+            RolledBack: it is one.
+        """
+        record = self.record
+        if record is None or (statement.serial, str(statement.package_digest)) == (record.serial, record.digest):
+            return
+        if statement.serial == record.serial and not self.lets_go_back(self.inputs):
+            raise RolledBack(
+                f"another package with serial {record.serial} is deployed",
+                expected=f"serial {record.serial + 1} or later",
+                found=f"serial {statement.serial}, {statement.package_digest}",
+            )

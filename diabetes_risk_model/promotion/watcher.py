@@ -24,9 +24,7 @@ from diabetes_risk_model.promotion.settings import PromotionSettings
 from diabetes_risk_model.promotion.stages import StageFiles
 from signed_parameters import (
     NotFound,
-    RolledBack,
     SignedParametersError,
-    Statement,
     TooLarge,
     Unavailable,
     VerificationError,
@@ -74,19 +72,6 @@ def _refusing(*kinds: type[SignedParametersError]) -> Iterator[None]:
         yield
     except kinds as error:
         raise _Refused(error) from None
-
-
-def _check_order(files: StageFiles, statement: Statement) -> None:
-    """Refuse another package with the serial of what is deployed: between the two, nothing says which is newer."""
-    record = files.record
-    if record is None or (statement.serial, str(statement.package_digest)) == (record.serial, record.digest):
-        return
-    if statement.serial == record.serial and not files.lets_go_back(files.inputs):
-        raise RolledBack(
-            f"another package with serial {record.serial} is deployed",
-            expected=f"serial {record.serial + 1} or later",
-            found=f"serial {statement.serial}, {statement.package_digest}",
-        )
 
 
 class Watcher:
@@ -180,7 +165,7 @@ class Watcher:
         with packages.private_folder() as folder:
             with _refusing(*_REFUSALS):
                 checked = packages.fetch(version, settings.packages, policy, folder)
-                _check_order(files, checked.statement)
+                files.check_order(checked.statement)
             address = packages.copy(checked, settings.stage(stage).bucket, policy)
         record = Record(
             model=settings.model,

@@ -110,7 +110,7 @@ def test_the_images_that_are_built_are_those_of_the_pods() -> None:
 def test_our_commands_and_their_options_exist() -> None:
     lines = [line.split() for line in all_commands().splitlines()]
     ours = [line for line in lines if line and line[0] in ("signed-parameters", "diabetes-risk-model")]
-    assert len(ours) == 5
+    assert len(ours) == 6
     for program, name, *arguments in ours:
         group = {"signed-parameters": signed_parameters, "diabetes-risk-model": diabetes_risk_model}[program]
         command: Any = promote.commands[arguments[0]] if name == "promote" else group.commands[name]
@@ -264,8 +264,8 @@ def test_the_analysts_settings_differ_by_the_registrys_address_only(folder: Path
 
 
 def test_analyst_and_approver_have_a_key_and_accounts_each() -> None:
-    _, analyst, approver, *_ = blocks(VERSION)
-    for name, storage, script in (("analyst", "publisher", analyst), ("approver", "approver", approver)):
+    _, analyst, looks, signs, *_ = blocks(VERSION)
+    for name, storage, script in (("analyst", "publisher", analyst), ("approver", "approver", looks + signs)):
         assert set(re.findall(r"diabetes-analysts/(\w+)/AWS_", script)) == {storage}
         assert set(re.findall(r"--key (\S+)", script)) == {f"{name}_signing_key.json"}
         assert set(re.findall(r"(?:USERNAME=|accounts/)(\w+)", script)) == {name}

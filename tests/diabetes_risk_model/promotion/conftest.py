@@ -144,12 +144,20 @@ class World:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def register(self, serial: int, *, version: str = "", lies: Mapping[str, str] | None = None) -> str:
-        """Sign and register a small package; return the version's number."""
+    def register(
+        self,
+        serial: int,
+        *,
+        version: str = "",
+        lies: Mapping[str, str] | None = None,
+        files: Mapping[str, Path] | None = None,
+    ) -> str:
+        """Sign and register a package, a small one unless its files are given; return the version's number."""
         file = self.folder / "parameters.bin"
         file.write_bytes(f"parameters{serial}{version}".encode())
         version = version or f"2026_{serial:04}"
-        package = build_package(self.folder / f"{self.model}-0.1.0-{version}.zip", files={"parameters.bin": file})
+        files = files or {"parameters.bin": file}
+        package = build_package(self.folder / f"{self.model}-0.1.0-{version}.zip", files=files)
         sign_package(
             package, key=self.analyst, name=self.model, version="0.1.0", parameters_version=version, serial=serial
         )
