@@ -10,7 +10,15 @@ from diabetes_risk_model.promotion.registry import Registry
 from diabetes_risk_model.promotion.repository import Repository
 from diabetes_risk_model.promotion.settings import PromotionSettings
 from diabetes_risk_model.promotion.stages import StageFiles
-from signed_parameters import ConfigurationError, SigningKey, Statement, TooFewSignatures, TrustPolicy, resign
+from signed_parameters import (
+    ConfigurationError,
+    DigestMismatch,
+    SigningKey,
+    Statement,
+    TooFewSignatures,
+    TrustPolicy,
+    resign,
+)
 from signed_parameters.digests import Digest
 from signed_parameters.statement import ENVELOPE_SUFFIX
 from signed_parameters.storage import open_storage
@@ -73,6 +81,10 @@ def approve(
             f"key {key.key_id} is none that {policy_path(alias)} trusts",
             expected="the key of somebody who has to agree",
             remedy="Add its verification key to the policy, by a reviewed commit.",
+        )
+    if digest is not None and policy.package_digest not in (None, str(digest)):
+        raise DigestMismatch(
+            f"{policy_path(alias)} accepts another package only", expected=str(policy.package_digest), found=str(digest)
         )
     version = registry.version(number)
     with packages.private_folder() as folder:

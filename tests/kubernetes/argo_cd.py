@@ -17,8 +17,6 @@ from tests.kubernetes.api_server import ApiServer
 from tests.ssh_server import SshServer
 
 NAMESPACE = "argocd"
-_OBJECTS = "/apis/argoproj.io/v1alpha1/namespaces/argocd"
-_PART = {"labels": {"app.kubernetes.io/part-of": "argocd"}, "namespace": NAMESPACE}
 
 
 class ArgoCd:
@@ -101,5 +99,6 @@ class ArgoCd:
         self._put("Secret", name, labels, stringData=data)
 
     def _put(self, kind: str, name: str, labels: Mapping[str, str] | None = None, **fields: Mapping[str, str]) -> None:
-        metadata = {**_PART, "name": name, "labels": {**_PART["labels"], **(labels or {})}}  # type: ignore[dict-item]
+        labels = {"app.kubernetes.io/part-of": "argocd", **(labels or {})}
+        metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
         self._cluster.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata, **fields})

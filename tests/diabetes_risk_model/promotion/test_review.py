@@ -19,7 +19,6 @@ from signed_parameters import (
     UnknownKey,
     VerificationError,
 )
-from signed_parameters.digests import Digest
 
 COMMAND = str(Path(sys.executable).with_name("diabetes-risk-model"))
 METRICS = {"held_out": {"Prec.": 0.75, "AUC": 0.8263, "none": None, "inf": float("inf"), "\x1b[2J": 1.0}}
@@ -157,13 +156,16 @@ def test_a_version_that_means_another_package_than_was_looked_at_gets_no_signatu
     assert look(world, number).stages[1].key_ids == (world.analyst.key_id, world.approver.key_id)
 
 
-def test_a_digest_of_the_policy_s_own_is_not_replaced(world):
-    number = world.register(1)
-    other = Digest.parse("blake3:" + "1" * 64)
-    world.policy("production", threshold=2, package_digest=str(other))
+def test_a_digest_of_the_policy_s_own_holds_too(world):
+    number, digest = world.register(1), world.statement(1).package_digest
+    world.policy("production", threshold=2, package_digest="blake3:" + "1" * 64)
     arguments = (world.settings, world.registry(), world.repository(), number, "production", world.approver)
-    with pytest.raises(DigestMismatch):
-        approve(*arguments, look(world, number).statement.package_digest)
+    for given in (None, digest):
+        with pytest.raises(DigestMismatch):
+            approve(*arguments, given)
+    world.policy("production", threshold=2, package_digest=str(digest))
+    assert look(world, number).stages[1].key_ids == (world.analyst.key_id,)
+    assert approve(*arguments, digest).added
 
 
 def test_the_commands(world):
