@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -35,17 +36,31 @@ def measure_interruptions(seconds: float = _SECONDS) -> Interruptions:
     number = len(os.sched_getaffinity(0))
     with ProcessPoolExecutor(number, multiprocessing.get_context("spawn")) as pool:
         list(pool.map(time.sleep, [0.5] * number))  # so that all have started
-        found = [future.result() for future in [pool.submit(_pauses, seconds) for _ in range(number)]]
-    return Interruptions(sum(sum(pauses) for pauses in found) / seconds / number, 1e3 * max(map(max, found)))
+        loops = [future.result() for future in [pool.submit(_pauses, seconds) for _ in range(number)]]
+    return interruptions(loops)
 
 
-def _pauses(seconds: float) -> list[float]:
-    """Return the lengths of the pauses, in seconds."""
-    pauses, clock = [0.0], time.perf_counter
+def interruptions(loops: Sequence[tuple[float, list[float]]]) -> Interruptions:
+    """Sum up what loops saw.
+
+    Args:
+        loops: for each how long it ran, and the lengths of its pauses, in seconds.
+    """
+    ran = sum(length for length, _ in loops)
+    return Interruptions(
+        share=sum(sum(pauses) for _, pauses in loops) / ran,
+        longest=1e3 * max((pause for _, pauses in loops for pause in pauses), default=0.0),
+    )
+
+
+def _pauses(seconds: float) -> tuple[float, list[float]]:
+    """Return how long the loop ran, which a pause at its end makes longer, and its pauses, in seconds."""
+    pauses: list[float] = []
+    clock = time.perf_counter
     gc.disable()
     try:
-        before = clock()
-        end = before + seconds
+        start = before = clock()
+        end = start + seconds
         while before < end:
             now = clock()
             if now - before >= _PAUSE_SECONDS:
@@ -53,7 +68,7 @@ def _pauses(seconds: float) -> list[float]:
             before = now
     finally:
         gc.enable()
-    return pauses
+    return before - start, pauses
 
 
 def main() -> int:

@@ -28,6 +28,7 @@ FOLDER = Path(__file__).parent
 RAISES = "raises-exception"
 MAXIMUM_BYTES = 100_000
 _CELL_SECONDS = 300
+_END_SECONDS = 120.0
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": NATIVE_KERNEL_NAME}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -89,12 +90,18 @@ def run(notebook: NotebookNode, environment: Mapping[str, str] | None = None) ->
 
 
 class _Client(NotebookClient):
-    """Runs the kernel of this interpreter, whatever kernels the machine has under the same name."""
+    """Runs the kernel of this interpreter, whatever kernels the machine has under the same name.
+
+    The kernel has time to remove its temporary files when it ends: it would be stopped after 2.5 seconds otherwise.
+    """
 
     def create_kernel_manager(self) -> AsyncKernelManager:
         specifications = KernelSpecManager(kernel_dirs=[])
         self.km = AsyncKernelManager(
-            kernel_name=NATIVE_KERNEL_NAME, kernel_spec_manager=specifications, transport_encryption="auto"
+            kernel_name=NATIVE_KERNEL_NAME,
+            kernel_spec_manager=specifications,
+            transport_encryption="auto",
+            shutdown_wait_time=_END_SECONDS,
         )
         return self.km
 

@@ -1,27 +1,23 @@
-import os
 import signal
-import threading
 import time
 
-from benchmarks.interruptions import _pauses, measure_interruptions
+from benchmarks.interruptions import Interruptions, _pauses, interruptions, measure_interruptions
 
 
-def test_what_stops_a_loop_is_seen() -> None:
-    def stop(number: int, frame: object) -> None:
-        time.sleep(0.2)
-
-    before = signal.signal(signal.SIGUSR1, stop)
+def test_what_stops_a_loop_is_seen_and_counts_as_its_time_even_past_its_end() -> None:
+    before = signal.signal(signal.SIGALRM, lambda number, frame: time.sleep(0.3))
     try:
-        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1))
-        timer.start()
-        pauses = _pauses(0.5)
-        timer.join()
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        length, pauses = _pauses(0.2)
     finally:
-        signal.signal(signal.SIGUSR1, before)
-    assert max(pauses) >= 0.2
+        signal.signal(signal.SIGALRM, before)
+    assert max(pauses) > 0.2
+    assert sum(pauses) <= length
 
 
 def test_a_share_is_of_all_processors() -> None:
+    assert interruptions([(1.0, [0.125, 0.25]), (3.0, [])]) == Interruptions(0.09375, 250)
+    assert interruptions([(1.0, [])]) == Interruptions(0, 0)
     found = measure_interruptions(0.2)
-    assert 0 <= found.share < 1
+    assert 0 <= found.share <= 1
     assert found.longest >= 0

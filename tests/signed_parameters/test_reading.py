@@ -81,7 +81,7 @@ def test_who_cuts_a_file_short_waits_until_the_part_is_done(leased: Path) -> Non
         cutter.join(10)
         assert not cutter.is_alive()
     assert not mapped(leased)
-    assert rest in (0, SIZE - _WINDOW_BYTES)  # the writer and the reader go on at the same time
+    assert rest <= SIZE - _WINDOW_BYTES  # as much as the reader gets before the writer, both of whom go on
     assert leased.stat().st_size == 0
 
 
