@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import hypothesis
 import pytest
 
 from signed_parameters.local_server import LocalS3Server
@@ -15,6 +16,16 @@ from signed_parameters.storage.s3 import S3Settings
 
 # What a script starts in its background ignores Ctrl-C, and so would each program that a test starts and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Properties are tried with the same inputs wherever they are, and how long that takes decides nothing.
+hypothesis.settings.register_profile(
+    "the same everywhere",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("the same everywhere")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import Signer
 
@@ -288,7 +288,6 @@ def test_what_is_not_there(tmp_path: Path, secret: str) -> None:
 _good = _zipped((ENTRY, Signer("s").sign(PICKLE)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, len(_good) - 1), st.integers(0, 255)), max_size=8), st.binary(max_size=40))
 def test_arbitrary_bytes_raise_nothing_but_our_errors(
     memory_storage: Any, changes: list[tuple[int, int]], behind: bytes

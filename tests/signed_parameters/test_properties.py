@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import signed_parameters as sp
@@ -25,17 +25,6 @@ from tests.fuzz.harness import Harness
 
 NAME = "package.zip"
 HARNESSES = sorted(path.stem for path in (Path(__file__).parents[1] / "fuzz").glob("fuzz_*.py"))
-
-
-def always(examples: int) -> settings:
-    """Return settings with which a test tries the same inputs wherever it runs."""
-    return settings(
-        max_examples=examples,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    )
 
 
 @cache
@@ -66,14 +55,14 @@ def test_every_seed_passes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HARNESSES)
-@always(100)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=300))
 def test_any_bytes_pass(name: str, data: bytes) -> None:
     _harness(name).check(data)
 
 
 @pytest.mark.parametrize("name", HARNESSES)
-@always(150)
+@settings(max_examples=150)
 @given(at=st.integers(0, 1 << 16), splices=_splices)
 def test_any_seed_with_some_bytes_changed_passes(name: str, at: int, splices: list[tuple[int, int, bytes]]) -> None:
     data = _seeds(name)[at % len(_seeds(name))]
@@ -83,7 +72,7 @@ def test_any_seed_with_some_bytes_changed_passes(name: str, at: int, splices: li
 
 
 @pytest.mark.parametrize("name", [name for name in HARNESSES if _harness(name).mutate])
-@always(150)
+@settings(max_examples=150)
 @given(at=st.integers(0, 1 << 16), number=st.integers(0, 1 << 32))
 def test_any_seed_with_its_structure_changed_passes(name: str, at: int, number: int) -> None:
     mutate, source = _harness(name).mutate, random.Random(number)
@@ -133,13 +122,13 @@ _envelopes = st.builds(
 )
 
 
-@always(200)
+@settings(max_examples=200)
 @given(envelope=_envelopes)
 def test_any_envelope_is_read_back_as_it_was(envelope: Envelope) -> None:
     assert Envelope.from_bytes(envelope.to_bytes()) == envelope
 
 
-@always(100)
+@settings(max_examples=100)
 @given(envelope=_envelopes, indent=st.sampled_from([None, 0, 1]), ends=st.sampled_from([b"", b"\n", b"\r\n", b"\n\n"]))
 def test_an_envelope_has_one_byte_form(envelope: Envelope, indent: int | None, ends: bytes) -> None:
     data = json.dumps(json.loads(envelope.to_bytes()), indent=indent).encode() + ends
@@ -177,20 +166,20 @@ def _statements(draw: st.DrawFn) -> Statement:
     )
 
 
-@always(100)
+@settings(max_examples=100)
 @given(statement=_statements())
 def test_any_statement_is_read_back_as_it_was(statement: Statement) -> None:
     assert Statement.from_payload(statement.to_payload()) == statement
 
 
-@always(50)
+@settings(max_examples=50)
 @given(statement=_statements(), indent=st.sampled_from([None, 0, 1]))
 def test_a_statement_has_one_byte_form(statement: Statement, indent: int | None) -> None:
     with pytest.raises(sp.MalformedPackage):
         Statement.from_payload(json.dumps(json.loads(statement.to_payload()), indent=indent).encode())
 
 
-@always(300)
+@settings(max_examples=300)
 @given(splices=_splices, envelope_too=st.none() | _splices)
 def test_a_signed_package_that_was_changed_anyhow_is_refused(
     workshop: Any, splices: list[tuple[int, int, bytes]], envelope_too: list[tuple[int, int, bytes]] | None
@@ -210,14 +199,14 @@ def test_a_signed_package_that_was_changed_anyhow_is_refused(
         workshop.verify()
 
 
-@always(300)
+@settings(max_examples=300)
 @given(pieces=st.lists(st.sampled_from(pickle_programs.PIECES), max_size=14), memo=st.booleans())
 def test_the_scan_of_any_program_finds_what_the_unpicklers_ask_for(pieces: list[bytes], memo: bool) -> None:
     names = pickle_programs.text("one") + b"\x94" + pickle_programs.text("two") + b"\x94"
     fuzz_pickle.check((names if memo else b"") + b"".join(pieces) + b".")
 
 
-@always(200)
+@settings(max_examples=200)
 @given(
     parts=st.lists(st.lists(st.sampled_from(pickle_programs.PIECES), max_size=4).map(b"".join), min_size=1, max_size=4),
     lengths=st.lists(st.integers(-2, 2), min_size=4, max_size=4),
@@ -249,7 +238,7 @@ _values = st.recursive(
 
 @pytest.mark.parametrize("pickler", [pickle.dumps, pickle._dumps], ids=["C", "Python"])  # type: ignore[attr-defined]
 @pytest.mark.parametrize("protocol", [3, 4, 5])
-@always(60)
+@settings(max_examples=60)
 @given(value=_values)
 def test_any_value_that_python_pickles_is_scanned_and_loaded(pickler: Any, protocol: int, value: object) -> None:
     data = pickler(value, protocol)
@@ -263,7 +252,7 @@ _sizes = st.lists(
 )
 
 
-@always(100)
+@settings(max_examples=100)
 @given(splices=_splices, files=_sizes)
 def test_a_signed_list_of_any_sizes_never_reads_beyond_the_archive(
     workshop: Any, splices: list[tuple[int, int, bytes]], files: list[tuple[str, int]]

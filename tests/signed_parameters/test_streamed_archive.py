@@ -14,7 +14,7 @@ import signed_parameters as sp
 from signed_parameters.layout import Entry, StreamedArchive, check_layout, closing_bytes, read_at
 
 Sizes = Sequence[tuple[str, int]]
-always = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+
 _NAME = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,8}(/[A-Za-z0-9_]{1,8})?", fullmatch=True)
 _FILES = st.dictionaries(_NAME, st.binary(max_size=60), min_size=1, max_size=6)
 _CUTS = st.lists(st.integers(0, 600), max_size=20)
@@ -65,7 +65,7 @@ def _in_a_file(data: bytes, sizes: Sizes) -> list[bytes] | None:
         return [read_at(file.fileno(), size, entries[name].data_offset) for name, size in sizes]
 
 
-@always
+@settings(max_examples=200)
 @given(files=_FILES, cuts=_CUTS)
 def test_any_cut_of_a_good_archive_gives_its_files(files: dict[str, bytes], cuts: list[int]) -> None:
     data, sizes = _archive(files), _sizes(files)
@@ -75,7 +75,7 @@ def test_any_cut_of_a_good_archive_gives_its_files(files: dict[str, bytes], cuts
     assert _in_a_file(data, sizes) == contents
 
 
-@always
+@settings(max_examples=200)
 @given(files=_FILES, cuts=_CUTS, changes=st.lists(_CHANGE, min_size=1, max_size=3))
 def test_any_change_is_judged_as_in_a_file(
     files: dict[str, bytes], cuts: list[int], changes: list[tuple[int, int, bytes]]
@@ -90,7 +90,7 @@ def test_any_change_is_judged_as_in_a_file(
     assert not good or contents == in_a_file
 
 
-@always
+@settings(max_examples=200)
 @given(files=_FILES, others=_FILES, cuts=_CUTS)
 def test_an_archive_of_other_files_is_judged_as_in_a_file(
     files: dict[str, bytes], others: dict[str, bytes], cuts: list[int]
@@ -99,7 +99,7 @@ def test_an_archive_of_other_files_is_judged_as_in_a_file(
     assert _streamed(data, sizes, cuts)[1] is (_in_a_file(data, sizes) is not None)
 
 
-@always
+@settings(max_examples=200)
 @given(files=_FILES, data=st.binary(max_size=400), cuts=_CUTS)
 def test_any_bytes_give_no_more_than_the_files_signed_sizes(
     files: dict[str, bytes], data: bytes, cuts: list[int]

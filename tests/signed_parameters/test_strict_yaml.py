@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import signed_parameters as sp
@@ -149,9 +149,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(
-    deadline=None, max_examples=300, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=300)
 @given(content=st.one_of(st.binary(max_size=200), st.lists(_PIECES, max_size=60).map("".join)))
 def test_whatever_is_in_a_file_ends_in_a_mapping_or_in_an_error_of_ours(read: Read, content: str | bytes) -> None:
     with suppress(sp.ConfigurationError):

@@ -116,7 +116,7 @@ def test_a_whole_request_has_one_deadline(monkeypatch):
         for beginning in (b"", BEGINNING, BEGINNING + b"x\r\n\r\n{"):
             with client(wakener.port) as connection:
                 connection.sendall(beginning)
-                assert 0.5 < seconds_until_closed(connection) < 5, beginning
+                assert 0.5 < seconds_until_closed(connection) < 19, beginning
 
 
 def test_who_says_nothing_has_the_same_deadline(monkeypatch):
@@ -138,7 +138,7 @@ def test_no_more_than_eight_connections_are_served_at_a_time():
         held.pop().close()
         assert persistently_post(wakener.port, BODY, headers()) == 204
         assert wakener.wait(0)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while len(serving()) > before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert len(serving()) <= before, "who is still connected is let go when it ends"

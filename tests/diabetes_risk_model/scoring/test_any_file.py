@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diabetes_risk_model import __version__
@@ -32,7 +32,7 @@ Answer = float | None
 RANGES = ((10, 100), (1, 5), (1, 13), (1, 8))
 NAMES = ("BMI", "GenHlth", "Age", "Income")
 # A function's fixtures are the same for all examples here, and change nothing.
-THOROUGH = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+THOROUGH = settings(max_examples=60)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diabetes_risk_model.prediction.table import Table
@@ -61,7 +61,6 @@ def explained(table: Table, trained_model: Any) -> Any:
     return explain(table, trained_model.pipeline)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(*_answer), min_size=1, max_size=30))
 def test_base_and_contributions_are_the_log_odds_of_the_model_s_own_probability(
     table: Table, trained_model: Any, explained: Any, rows: list[tuple[float | None, ...]]

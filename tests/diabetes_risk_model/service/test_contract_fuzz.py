@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import schemathesis
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
@@ -38,8 +38,6 @@ CONFIGURATION = {
     # Too many rows are refused as too large.
     "checks": {"negative_data_rejection": {"expected-statuses": ["400", "404", "405", "413", "415"]}},
 }
-# A machine that is busy is no fault of the service.
-PATIENT = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 def load(document: dict[str, Any]) -> schemathesis.BaseSchema:
@@ -108,7 +106,7 @@ def check(case: schemathesis.Case, fuzzed: Fuzzed) -> Any:
 
 
 @schema.parametrize()
-@settings(PATIENT, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 def test_every_answer_is_as_the_contract_says(case: schemathesis.Case, fuzzed: Fuzzed) -> None:
     is_json = case.media_type == "application/json"
     if case.path.endswith("/infer") and is_json and case.meta is not None and case.meta.generation.mode.is_positive:
@@ -151,7 +149,7 @@ def predictions(fuzzed: Fuzzed, rows: list[dict[str, Any]]) -> list[dict[str, An
 
 
 @given(rows=people)
-@settings(PATIENT, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 def test_tables_that_fit_are_answered(rows: list[dict[str, Any]], fuzzed: Fuzzed) -> None:
     lines = [",".join(NAMES)]
     lines += [",".join("" if row[name] is None else str(row[name]) for name in NAMES) for row in rows]
@@ -161,7 +159,7 @@ def test_tables_that_fit_are_answered(rows: list[dict[str, Any]], fuzzed: Fuzzed
 
 
 @given(rows=people, nested=st.booleans(), left_out=st.sets(st.sampled_from(["age", "income"])))
-@settings(PATIENT, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 def test_tensors_that_fit_are_answered(
     rows: list[dict[str, Any]], nested: bool, left_out: set[str], fuzzed: Fuzzed
 ) -> None:
@@ -235,7 +233,7 @@ def test_a_rule_that_the_service_does_not_keep_is_found(lie: Any, mode: Any, fuz
     operation = load(document)[PREDICTION]["POST"]
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(PATIENT, max_examples=EXAMPLES, database=None)
+    @settings(max_examples=EXAMPLES)
     def run(case: schemathesis.Case) -> None:
         check(case, fuzzed)
 

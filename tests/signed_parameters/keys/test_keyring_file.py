@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import signed_parameters as sp
@@ -181,7 +181,6 @@ JSON = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(entries=JSON)
 def test_any_json_is_a_keyring_or_refused(tmp_path: Path, entries: Any) -> None:
     path = tmp_path / "keyring.json"
