@@ -16,7 +16,7 @@ import pytest
 
 from signed_parameters.child_process import ChildProcess
 
-SECONDS = 60.0
+SECONDS = 180.0
 _PROGRAM_PATHS = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/usr/local/sbin"
 _PRIVATE_PLACE = Path("/run/sshd")  # where root starts a server it has to be there; others may use it, so it stays
 

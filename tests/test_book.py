@@ -28,7 +28,7 @@ PAGES = [
 _LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src", "video": "src"}
 _ELSEWHERE = re.compile(r"(?:[a-z]+:)?//", re.IGNORECASE)
 _LOADED_BY_STYLE = re.compile(r"(?:@import|url\()\s*['\"]?((?:https?:)?//[^'\")]+)")
-_SECONDS = 300
+_SECONDS = 1_200
 _README = """# Title
 
 > **Tip.** *Read* this.

@@ -240,7 +240,7 @@ def test_the_demonstration_tells_its_story_and_leaves_nothing(tmp_path: Path) ->
         env=environment,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3_000,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     story = [

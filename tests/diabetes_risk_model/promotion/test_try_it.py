@@ -23,7 +23,7 @@ from tests.diabetes_risk_model.promotion.conftest import GIT, ROOT
 SECTION = (ROOT / "docs" / "promotion.md").read_text().partition("\n## Try it\n")[2].partition("\n### ")[0]
 LEFT_OUT = shutil.ignore_patterns(".*", "build", "__pycache__", "docs", "notebooks", "tests")
 PORT = "127.0.0.1:5000"
-SECONDS = 600.0
+SECONDS = 1_800.0
 _REFUSED = re.compile(r"([A-Z][a-z]+){2,}: ")
 _MARK = "@@ block"
 

@@ -1,6 +1,7 @@
 """Whoever can speak to a scheduler can run code on its workers. So nobody else can."""
 
 import threading
+from contextlib import ExitStack
 from typing import Any
 
 import dask
@@ -9,7 +10,7 @@ from distributed import LocalCluster
 from distributed.comm import CommClosedError
 from distributed.security import Security
 
-from diabetes_risk_model.scoring.cluster import workers_of
+from diabetes_risk_model.scoring.cluster import dask_workers_of, workers_of
 from signed_parameters import ConfigurationError, Unavailable
 
 
@@ -64,6 +65,43 @@ def test_a_connection_that_breaks_in_the_background_writes_no_traceback(caplog: 
         assert "Traceback" not in caplog.text
         break_in_the_background(cluster.loop)  # everything else is told as it was
         assert "Traceback" in caplog.text
+
+
+class _Growing(dict[Any, Any]):
+    """What a client knows of its calls, while another thread sends more."""
+
+    def values(self) -> Any:
+        for state in super().values():
+            yield state
+            self[object()] = state
+
+
+_go_on = threading.Event()  # the workers are threads of this process
+
+
+def _wait(wanted: bool) -> None:
+    if wanted:
+        _go_on.wait(60)
+
+
+def test_a_connection_that_breaks_while_calls_are_sent_is_told_as_any_other() -> None:
+    clients = []
+
+    def call_and_break_off(address: str) -> None:
+        with dask_workers_of(address, allow_plain=True) as workers:
+            client = workers._client
+            clients.append(client)
+            client.futures = _Growing(client.futures)
+            for _ in workers.each(_wait, [False, True, True]):
+                client.loop.add_callback(client.scheduler_comm.comm.abort)
+
+    _go_on.clear()
+    options = {"processes": False, "dashboard_address": "127.0.0.1:0", "n_workers": 1, "threads_per_worker": 3}
+    with LocalCluster(protocol="tcp://", **options) as cluster, ExitStack() as stack:
+        stack.callback(_go_on.set)
+        with pytest.raises(Unavailable, match="the connection to the scheduler broke off"):
+            call_and_break_off(cluster.scheduler_address)
+    clients[0].close()  # as Dask does when it is collected
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

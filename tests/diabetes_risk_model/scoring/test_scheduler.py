@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from distributed.security import Security
 
 COMMAND = str(Path(sys.executable).with_name("diabetes-risk-model"))
-SECONDS = 120
+SECONDS = 300
 
 Command = Callable[..., subprocess.Popen[str]]
 

@@ -28,7 +28,7 @@ from diabetes_risk_model.training.train import create, prepare
 from signed_parameters import ConfigurationError, Unavailable
 
 pytestmark = pytest.mark.training
-SECONDS = 60
+SECONDS = 300
 IN_THIS_PROCESS: dict[str, Any] = {
     "n_workers": 1,
     "threads_per_worker": 1,

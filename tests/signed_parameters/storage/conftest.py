@@ -31,7 +31,7 @@ from cryptography.x509.oid import NameOID
 from signed_parameters.child_process import ChildProcess
 
 RCLONE = Path(sys.executable).with_name("rclone")
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
